@@ -1,5 +1,5 @@
 //! The data directory: the node's identity (`node.json`), the known members (`members.json`), the store. Inspecting it
-//! changes nothing; it is made or written only once no other reason can fail the start.
+//! changes nothing; it is made or written only once settings, ports and peers allow the start.
 
 mod private;
 
@@ -72,8 +72,10 @@ pub struct Identity {
     node: String,
     /// The fingerprint of the cluster's key, once the node has joined one.
     pub cluster: Option<String>,
-    /// Seals the cursors of a node without a cluster, in hexadecimal.
-    cursor_key: String,
+    /// The node's own secret, in hexadecimal. While the node is in no cluster it seals cursors, and the secrets of
+    /// access tokens and service keys are derived from it; after a join it still opens old service keys.
+    #[serde(rename = "cursor_key")]
+    secret: String,
     /// Whether the store was made: if it is missing then, it was lost. Versions without this field made it at once.
     #[serde(default = "yes")]
     store_made: bool,
@@ -93,9 +95,9 @@ fn is_false(value: &bool) -> bool {
 
 impl Identity {
     /// Makes an identity from random bytes.
-    pub fn new(node: NodeId, cursor_key: [u8; 32]) -> Self {
-        let cursor_key = blake3::Hash::from_bytes(cursor_key).to_hex().to_string();
-        Self { node: node.to_string(), cluster: None, cursor_key, store_made: false, refilling: false }
+    pub fn new(node: NodeId, secret: [u8; 32]) -> Self {
+        let secret = blake3::Hash::from_bytes(secret).to_hex().to_string();
+        Self { node: node.to_string(), cluster: None, secret, store_made: false, refilling: false }
     }
 
     /// Whether the node ever had a store.
@@ -127,8 +129,8 @@ impl Identity {
     }
 
     fn check(&self) -> Option<(NodeId, [u8; 32])> {
-        let key = blake3::Hash::from_hex(&self.cursor_key).ok()?;
-        Some((NodeId::parse(&self.node).ok()?, *key.as_bytes()))
+        let secret = blake3::Hash::from_hex(&self.secret).ok()?;
+        Some((NodeId::parse(&self.node).ok()?, *secret.as_bytes()))
     }
 
     /// The node's id.
@@ -136,21 +138,21 @@ impl Identity {
         self.check().expect("checked when it was read or made").0
     }
 
-    /// The key of a node without a cluster.
-    pub fn cursor_key(&self) -> [u8; 32] {
+    /// The node's own secret. A node without a cluster seals cursors with it.
+    pub fn secret(&self) -> [u8; 32] {
         self.check().expect("checked when it was read or made").1
     }
 
     /// The secret of access tokens of a node without a cluster. A node that joins one uses the cluster's secret and
     /// refuses older tokens; clients refresh theirs, which needs the log alone.
     pub fn token_secret(&self) -> [u8; 32] {
-        RootKey::new("starling node 1", &self.cursor_key()).expand(b"access tokens")
+        RootKey::new("starling node 1", &self.secret()).expand(b"access tokens")
     }
 
     /// The key that seals the service keys of a node without a cluster. After a join it still opens them, so that they
     /// can be sealed again under the cluster's secret.
     pub fn sealing_key(&self) -> [u8; 32] {
-        RootKey::new("starling node 1", &self.cursor_key()).expand(b"service keys")
+        RootKey::new("starling node 1", &self.secret()).expand(b"service keys")
     }
 }
 
@@ -196,7 +198,7 @@ impl DataDir {
         let identity: Identity =
             dir.read(IDENTITY_FILE)?.ok_or_else(|| DataDirError::Missing(path.into()))?;
         if identity.check().is_none() {
-            return Err(DataDirError::Damaged(path.join(IDENTITY_FILE), "it holds no node id".into()));
+            return Err(DataDirError::Damaged(path.join(IDENTITY_FILE), "invalid node id or secret".into()));
         }
         Ok((dir, Some(identity)))
     }

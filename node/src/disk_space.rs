@@ -52,8 +52,8 @@ impl DiskSpace {
         self.free.get() >= self.reserve.saturating_add(bytes)
     }
 
-    /// Whether events of other nodes are accepted.
-    pub fn admits_peers(&self) -> bool {
+    /// Whether the reserve may be used: by events of peers, erasure, revocation and this node's internal writes.
+    pub fn admits_from_reserve(&self) -> bool {
         self.free.get() >= self.reserve / WRITING_RESERVE_DIVISOR
     }
 
@@ -142,7 +142,7 @@ mod tests {
             (399, false, Serving::DiskFull, false),
         ] {
             space.free.set(free);
-            let found = (space.admit_users().is_ok(), space.serving(), space.admits_peers());
+            let found = (space.admit_users().is_ok(), space.serving(), space.admits_from_reserve());
             assert_eq!(found, (users, serving, peers), "with {free} free");
         }
     }

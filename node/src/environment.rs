@@ -47,12 +47,12 @@ pub trait Environment: Debug + Send + Sync + 'static {
     /// Binds a UDP socket.
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
 
-    /// The own address from which packets to `to` are sent; `None` if unknown.
+    /// This machine's address from which packets to `to` are sent; `None` if unknown.
     fn source_address(&self, _to: SocketAddr) -> Option<IpAddr> {
         None
     }
 
-    /// Whether this machine has an address at present.
+    /// Whether the address is one of this machine's at present.
     fn has_address(&self, _address: IpAddr) -> bool {
         true
     }

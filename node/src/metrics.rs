@@ -83,7 +83,11 @@ pub struct ClusterMetrics {
 
 impl ClusterMetrics {
     fn register(&self, registry: &mut Registry) {
-        registry.register("peer_lag_events", "Events that a peer lacks", self.peer_lag.clone());
+        registry.register(
+            "peer_lag_events",
+            "Events here that a peer has not confirmed",
+            self.peer_lag.clone(),
+        );
         registry.register("peer_in_sync", "Whether a peer is in sync", self.peer_in_sync.clone());
         registry.register(
             "origin_lag_events",
@@ -135,12 +139,12 @@ impl ClusterMetrics {
 pub struct Metrics {
     registry: Mutex<Registry>,
     /// The metrics of the writer.
-    pub store: WriterMetrics,
+    pub writer: WriterMetrics,
     /// The metrics of replication.
     pub cluster: ClusterMetrics,
     /// The metrics of sessions and requests.
     pub web: WebMetrics,
-    /// People present on this node and its linked peers.
+    /// Entries of presence in quick rooms, on all linked nodes; somebody in two rooms counts twice.
     pub present: Gauge,
 }
 
@@ -148,13 +152,13 @@ impl Metrics {
     /// Registers all metrics, with the prefix `starling`.
     pub fn new(restarts: &Counter, space: &DiskSpace) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
-        let (store, cluster, web) =
+        let (writer, cluster, web) =
             (WriterMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
-        registry.register("commits", "Batches made durable", store.commits.clone());
-        registry.register("events", "Events of this process made durable", store.events.clone());
-        registry.register("commit_batch_requests", "Requests in a commit", store.batch_requests.clone());
-        registry.register("commit_seconds", "Duration of a commit", store.commit_seconds.clone());
-        registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
+        registry.register("commits", "Batches made durable", writer.commits.clone());
+        registry.register("events", "Events of this process made durable", writer.events.clone());
+        registry.register("commit_batch_requests", "Requests in a commit", writer.batch_requests.clone());
+        registry.register("commit_seconds", "Duration of a commit", writer.commit_seconds.clone());
+        registry.register("writes_refused", "Writes refused by a full queue", writer.refused.clone());
         registry.register("disk_free_bytes", "Free bytes on the disk", space.free.clone());
         cluster.register(&mut registry);
         registry.register("task_restarts", "Restarts of tasks that panicked", restarts.clone());
@@ -163,8 +167,12 @@ impl Metrics {
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build_info", "The version that runs", build);
         let present = Gauge::default();
-        registry.register("people_present", "People present on all linked nodes", present.clone());
-        Arc::new(Self { registry: Mutex::new(registry), store, cluster, web, present })
+        registry.register(
+            "people_present",
+            "Entries of presence in quick rooms, on all linked nodes; somebody in two rooms counts twice",
+            present.clone(),
+        );
+        Arc::new(Self { registry: Mutex::new(registry), writer, cluster, web, present })
     }
 
     /// Registers the metrics of links.
@@ -187,7 +195,7 @@ impl Metrics {
         );
     }
 
-    /// All metrics in the text format of Prometheus.
+    /// All metrics in the text format of `OpenMetrics`.
     pub fn text(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();

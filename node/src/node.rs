@@ -1,5 +1,6 @@
 //! Starts and stops a node: inspects the data directory, binds, joins the cluster, opens the store, wires the parts, serves.
-//! Writes nothing to disk until every check that can refuse the start has passed.
+//! Writes nothing to disk until settings, ports and peers have let the start pass; only then is the store opened, which
+//! may still refuse.
 
 mod cluster_start;
 mod core;
@@ -90,8 +91,8 @@ pub enum StartError {
     NodeIdInUse(SocketAddr),
     /// The data directory belongs to a cluster, but a different secret or none was given.
     #[error(
-        "the data directory {0} belongs to a cluster with a different secret; give that cluster's \
-         --cluster-secret, or another --data-dir"
+        "the data directory {0} belongs to a cluster, but the secret given is not that cluster's, or none was given; \
+         give that cluster's --cluster-secret, or another --data-dir"
     )]
     OtherCluster(String),
 }
@@ -138,7 +139,7 @@ impl Node {
             open_store: Box::new(|cluster| {
                 open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster)
             }),
-            keep_members: {
+            save_members: {
                 let dir = dir.clone();
                 Box::new(move |members| dir.write_members(members))
             },

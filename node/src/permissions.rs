@@ -100,8 +100,8 @@ pub fn may_interact<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -
     }
 }
 
-/// Whether a user doesn't see another's messages, because they blocked them. The other still sees the user's messages,
-/// so that they don't notice the block.
+/// Whether `viewer` has blocked `from`, and so doesn't see their messages. `from` still sees those of `viewer`, so that
+/// they don't notice the block.
 pub fn has_blocked<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) -> Result<bool, StoreError> {
     Ok(records.sides(viewer, from)?.blocks())
 }

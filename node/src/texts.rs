@@ -104,8 +104,8 @@ pub fn task_down(task: impl Display) -> String {
 
 pub fn identity_copied(reported_by: impl Display) -> String {
     format!(
-        "the node at {reported_by} knows another running node with this node's identity: was the data directory copied? \
-         Stop one of the two, and start it with an empty --data-dir"
+        "a connection with {reported_by} showed that another running node has this node's identity: was the data \
+         directory copied? Stop one of the two, and start it with an empty --data-dir"
     )
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::store::{Report, Store, StoreError, UnusableStore};
+use crate::store::{CheckReport, Store, StoreError, UnusableStore};
 
 /// Why a check failed.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ pub struct Findings {
 
 impl Findings {
     /// Makes the findings of a store alone; `with_scopes` lists the digest of each scope.
-    pub(crate) fn new(report: &Report, with_scopes: bool) -> Self {
+    pub(crate) fn new(report: &CheckReport, with_scopes: bool) -> Self {
         let scopes =
             report.scopes.iter().map(|(scope, digest)| (scope.to_string(), digest.views.to_string()));
         Self {
@@ -81,12 +81,12 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Derives all views again, in a file beside the store; needs as much disk space as the store.
-pub(crate) fn against_rebuild(
+/// Checks a store against a rebuild of its views, made in a file beside it; needs as much disk space as the store.
+pub(crate) fn verify_against_rebuild(
     store: &Store,
     data_dir: &Path,
     progress: impl FnMut(u64) -> Result<(), StoreError>,
-) -> Result<Report, VerifyError> {
+) -> Result<CheckReport, VerifyError> {
     let scratch = Scratch(data_dir.join("verify.new"));
     scratch.remove();
     let rebuilt = Store::open_file(&scratch.0).map_err(|error| UnusableStore::new(&scratch.0, error))?;

@@ -15,7 +15,7 @@ use crate::{
     data_dir::{DataDir, DataDirError},
     store::{Store, StoreError, UnusableStore},
     texts,
-    verify::{Findings, VerifyError, against_rebuild},
+    verify::{Findings, VerifyError, verify_against_rebuild},
 };
 
 /// Why the command has no result, or what is wrong with the store.
@@ -33,6 +33,9 @@ pub enum VerifyCommandError {
     /// The result cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The node has no store.
+    #[error("the node in {0} has no store to check: it was lost or not made yet")]
+    NoStore(PathBuf),
     /// A running node's views can't be rebuilt.
     #[error("a node runs on {0}: stop it to rebuild its views")]
     Running(PathBuf),
@@ -42,8 +45,11 @@ pub enum VerifyCommandError {
 pub fn run(flags: &VerifyFlags) -> Result<(), VerifyCommandError> {
     let data_dir = &flags.data_dir;
     let (dir, identity) = DataDir::inspect(data_dir)?;
-    if identity.is_none() || !dir.has_store()? {
+    if identity.is_none() {
         return Err(DataDirError::Missing(data_dir.into()).into());
+    }
+    if !dir.has_store()? {
+        return Err(VerifyCommandError::NoStore(data_dir.into()));
     }
     let file = dir.store_file();
     let findings = match Store::open_file(&file) {
@@ -65,7 +71,7 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyCommandError> {
                     store.rebuild(|done| show(&texts::rebuilding(done)))?;
                 }
                 store.verify()?;
-                Ok(against_rebuild(store, data_dir, progress))
+                Ok(verify_against_rebuild(store, data_dir, progress))
             });
             let report = check.map_err(VerifyError::from)??;
             Findings::new(&report, flags.rooms)

@@ -33,7 +33,7 @@ pub enum CursorOwner {
 /// The events that a client has received. Clients hold it as a sealed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The client's user or guest.
+    /// The user or guest who received the events.
     pub owner: CursorOwner,
     /// All events up to here that concern the owner were sent to them.
     pub vector: VersionVector,

@@ -48,7 +48,7 @@ impl fmt::Debug for NodeId {
 pub struct OriginId {
     /// The node.
     pub node: NodeId,
-    /// The random number of the process.
+    /// A random number, drawn at the process's first write.
     pub incarnation: u64,
 }
 

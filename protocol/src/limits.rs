@@ -73,7 +73,8 @@ pub const INVITE_USES_MAX: u32 = 10_000;
 /// Seconds until an invite expires: a minute to a year. An invite may also never expire.
 pub const INVITE_EXPIRES_S: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 
-/// Bytes of one encoded event, at most: a full body (32 KB), and space for later kinds.
+/// Bytes of one encoded event, at most: above the largest, a read mark of [`READ_MARK_EVENT_ORIGINS_MAX`] origins
+/// (102 KB). A full message body takes 32 KB.
 pub const EVENT_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one record of a view, at most: far above the largest, a read mark of [`READ_MARK_ORIGINS_MAX`] origins.
 pub const VIEW_ROW_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -37,10 +37,12 @@ pub enum TextError {
     /// A username contains a character that isn't allowed.
     #[error("can contain only the characters a-z 0-9 _ . -")]
     Username,
-    /// The text contains a control character, or an invisible one where none is allowed.
+    /// The text contains a control character (such as a line break). In reactions also: an invisible character, one that
+    /// changes the direction of text, or whitespace.
     #[error("must not contain control characters")]
     Control,
-    /// The text contains an invisible character in a position where it has no meaning.
+    /// The name contains a character that shows nothing. Spaces are fine, and so are characters that join or separate
+    /// the letters or emoji around them.
     #[error("must not contain invisible characters")]
     Invisible,
     /// The text contains `~`, which Starling puts before the suffixes of names.
@@ -48,7 +50,8 @@ pub enum TextError {
     Tilde,
 }
 
-/// Whether a character is a control, an invisible character, or one that changes the direction of text.
+/// Whether a character is a control, one of the common invisible ones (such as U+200B), or one that changes the
+/// direction of text. For reactions; names and topics have a stricter rule in [`names`].
 fn is_control_or_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
@@ -140,15 +143,16 @@ macro_rules! name {
 }
 
 name!(
-    /// A guest's name: 1 to 32 characters.
+    /// A guest's name: 1 to 32 characters, without `~`, controls and characters that show nothing
+    /// ([`TextError::Invisible`]); each run of whitespace is one space, with none at the ends.
     GuestName, GUEST_NAME_CHARS_MAX, "within_chars::<_, GUEST_NAME_CHARS_MAX>"
 );
 name!(
-    /// A room's name: 1 to 80 characters.
+    /// A room's name: 1 to 80 characters, by the rule of [`GuestName`].
     RoomName, ROOM_NAME_CHARS_MAX, "within_chars::<_, ROOM_NAME_CHARS_MAX>"
 );
 name!(
-    /// A user's display name: 1 to 64 characters.
+    /// A user's display name: 1 to 64 characters, by the rule of [`GuestName`].
     DisplayName, DISPLAY_NAME_CHARS_MAX, "within_chars::<_, DISPLAY_NAME_CHARS_MAX>"
 );
 
@@ -198,7 +202,7 @@ impl fmt::Display for Username {
     }
 }
 
-/// A room's topic: up to 250 characters without controls, trimmed; may be empty.
+/// A room's topic: up to 250 characters, trimmed; may be empty. The characters of a [`RoomName`] and `~` are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic(#[serde(deserialize_with = "within_chars_or_empty::<_, TOPIC_CHARS_MAX>")] Box<str>);
 
@@ -209,8 +213,7 @@ impl Topic {
         match check_length(text, TOPIC_CHARS_MAX) {
             Err(TextError::Empty) => Ok(Self::default()),
             Err(error) => Err(error),
-            Ok(()) if text.chars().any(is_control_or_invisible) => Err(TextError::Control),
-            Ok(()) => Ok(Self(text.into())),
+            Ok(()) => names::check_visible(text).map(|()| Self(text.into())),
         }
     }
 
@@ -220,8 +223,8 @@ impl Topic {
     }
 }
 
-/// A reaction: an emoji or another short text of up to 64 bytes, without spaces and controls. With and without U+FE0F
-/// it is the same one ([`Emoji::normal`]).
+/// A reaction: an emoji or another short text of up to 64 bytes, without whitespace, controls and invisible characters
+/// (except the zero-width joiner). With and without U+FE0F it is the same one ([`Emoji::normal`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Emoji(#[serde(deserialize_with = "within_emoji_bytes")] Box<str>);
 
@@ -285,6 +288,29 @@ mod tests {
             name(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)),
             Err(TextError::TooLong(GUEST_NAME_CHARS_MAX))
         );
+    }
+
+    /// Promise: a topic takes the characters that names take, and no more shows nothing.
+    #[test]
+    fn a_topic_has_the_characters_of_names() {
+        let topic = |text: &str| Topic::parse(text).map(|topic| topic.as_str().to_owned());
+        for text in ["", "👩‍💻 team", "می‌خواهم", "1️⃣ ~ 2", "Ann’s room"] {
+            assert_eq!(topic(text), Ok(text.to_owned()));
+        }
+        assert_eq!(topic("\u{3164}"), Err(TextError::Invisible));
+        assert_eq!(topic("a\u{AD}b"), Err(TextError::Invisible));
+        assert_eq!(topic("a\nb"), Err(TextError::Control));
+    }
+
+    /// Promise: a reaction of a peer keeps the limit in bytes, as one of a client does.
+    #[test]
+    fn a_reaction_has_at_most_64_bytes_from_wherever_it_comes() {
+        let longest = "é".repeat(EMOJI_BYTES_MAX / 2);
+        for (text, fits) in [("", false), (&*longest, true), (&*format!("{longest}e"), false)] {
+            assert_eq!(Emoji::parse(text).is_ok(), fits);
+            let encoded = crate::codec::encode(&text);
+            assert_eq!(crate::codec::decode::<Emoji>(&encoded, 1_000).is_ok(), fits, "{text:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,9 @@ handle("#enter", async (text) => {
   const id = text.match(/\/r\/([^/?#\s]+)/)?.[1] ?? text.match(/roomID=([^&#\s]+)/)?.[1] ?? text;
   if (!id) return texts.linkMissing;
   const answer = await fetch(`/room-exists?roomID=${encodeURIComponent(id)}`);
-  const { exists } = await answer.json();
+  const { exists, detail } = await answer.json();
+  // 400: the text can't be a room's id.
+  if (!answer.ok && answer.status !== 400) return detail;
   if (!exists) return texts.noSuchRoom;
   location.assign(`/r/${encodeURIComponent(id)}`);
 });

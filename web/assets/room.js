@@ -112,7 +112,7 @@ function refused({ code, why }) {
   leave(() => (code === "not_found" ? gone() : askGuestName(why)));
 }
 
-// A member who was logged out can go on as a guest, but not under their username: guests can't take usernames.
+// A user with an account who was logged out can go on as a guest, but not under their username: guests can't take it.
 function askGuestName(why) {
   askName(why, session.accountName ? undefined : session.name);
 }

@@ -34,13 +34,13 @@ export class SessionState {
 
   query() {
     const query = new URLSearchParams({ roomID: this.room });
-    if (!this.accountName) query.set("username", this.name); // The server knows members by their cookie.
+    if (!this.accountName) query.set("username", this.name); // The server knows users with an account by their cookie.
     if (this.cursor) query.set("cursor", this.cursor);
     if (this.after) query.set("after", this.after);
     return query;
   }
 
-  // A cursor is sealed for one name and is refused under another.
+  // A cursor resumes as the person it was sealed for, so a new name starts without one.
   #setIdentity(name, accountName) {
     if (name !== this.name || accountName !== this.accountName) this.cursor = this.after = null;
     Object.assign(this, { name, accountName });

@@ -49,7 +49,7 @@ impl CredentialReader {
         }
         // Pages of other sites that the operator allows must use tokens: their browsers' cookies don't count.
         let guard = &self.guard;
-        if guard.origins.foreign(headers).is_some() || cookies(headers, guard.https).is_empty() {
+        if guard.origins.allowed_other_site(headers).is_some() || cookies(headers, guard.https).is_empty() {
             return Ok(None);
         }
         // Browsers send the cookie with requests of other sites' pages, too.

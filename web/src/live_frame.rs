@@ -11,7 +11,7 @@ use crate::objects::{Contact, Message, PresenceState, Room, User};
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LiveFrame<'a> {
-    /// A message was posted. A resume sends it again: replace by id.
+    /// A message was posted. A resume may send it again: if you already have a message with this id, replace it.
     Message {
         /// The message.
         message: &'a Message,
@@ -54,8 +54,8 @@ pub enum LiveFrame<'a> {
         /// The contact as it is now.
         contact: &'a Contact,
     },
-    /// The first frame of every connection. The server sends it again when it may have missed changes of presence, and when
-    /// your name changed: replace what you know.
+    /// The first frame of every connection. The server sends it again when you may have missed changes of presence, and
+    /// when your name changed: replace what you know.
     Welcome {
         /// Your user.
         user: &'a User,
@@ -66,7 +66,7 @@ pub enum LiveFrame<'a> {
         /// The seconds without a frame from you after which the server sends a ping. If you send nothing for as many
         /// seconds again, it closes the connection.
         heartbeat_s: u64,
-        /// The contacts and room-mates who are online.
+        /// The contacts and fellow members who are online.
         presence: Vec<UserPresence>,
         /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
@@ -79,7 +79,7 @@ pub enum LiveFrame<'a> {
         /// The user who is typing.
         user: &'a User,
     },
-    /// A contact or room-mate came online or went offline.
+    /// A contact or fellow member came online or went offline.
     Presence(UserPresence),
     /// The reply to a `ping`.
     Pong,

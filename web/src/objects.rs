@@ -53,9 +53,9 @@ pub struct ManagedUser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
-    /// At least one session of the user is live.
+    /// The user has a live socket open.
     Online,
-    /// No session of the user is live.
+    /// The user has no live socket open.
     Offline,
 }
 

@@ -90,7 +90,7 @@ impl World {
                     Store::open_backend(InMemoryBackend::new())
                         .map_err(|error| StartError::store(&config.data_dir, error))
                 }),
-                keep_members: Box::new(|_| Ok(())),
+                save_members: Box::new(|_| Ok(())),
             });
             let core = core.await.unwrap();
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

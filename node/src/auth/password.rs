@@ -96,7 +96,7 @@ impl Passwords {
         })
     }
 
-    /// Hashes a new password; returns a PHC string. `Overloaded` if its turn does not come within 4 s.
+    /// Hashes a new password; returns a PHC string. `Overloaded` if it isn't done within 4 s.
     pub async fn hash(&self, caller: Caller<'_>, password: String) -> Result<String, Overloaded> {
         let (hasher, salt) = (Arc::clone(&self.hasher), self.environment.random());
         self.pool.run(caller, move || hasher.hash(&password, &salt)).await

@@ -59,7 +59,7 @@ impl PasswordPool {
         Self(shared)
     }
 
-    /// Does the work when its turn comes. `Overloaded` if it does not come within 4 s.
+    /// Does the work when its turn comes. `Overloaded` if it isn't done within 4 s.
     pub async fn run<T: Send + 'static>(
         &self,
         caller: Caller<'_>,

@@ -34,7 +34,7 @@ pub enum WeakPassword {
     #[error("is one of the most common passwords; choose another")]
     TooCommon,
     /// Little more than the username or the name of the service.
-    #[error("is made of your username or the name of this service; choose another")]
+    #[error("is made of the username or the name of this service; choose another")]
     MadeOfNames,
 }
 

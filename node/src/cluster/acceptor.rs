@@ -18,8 +18,8 @@ use crate::supervisor::SupervisedTask;
 /// Handshakes under way at once: with addresses of members and join addresses, and with all others.
 const KNOWN_MAX: usize = 64;
 const STRANGERS_MAX: usize = 192;
-/// Above this number of handshakes under way, an unproven address must retry.
-const RETRY_ABOVE: usize = 16;
+/// From this number of handshakes under way on, an unproven address must retry.
+const RETRY_FROM: usize = 16;
 /// Handshakes under way with strangers of one network, at most: an IPv4 address, or a /64 of IPv6.
 const STRANGERS_PER_NETWORK_MAX: usize = 32;
 
@@ -38,16 +38,16 @@ type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 /// A permit for a handshake, returned when it is dropped.
 pub struct HandshakePermit {
     _permit: OwnedSemaphorePermit,
-    _network: Option<Entered>,
+    _network: Option<NetworkPermit>,
 }
 
-/// A handshake that a network has under way.
-struct Entered {
+/// Counts one handshake of a network until it is dropped.
+struct NetworkPermit {
     networks: Networks,
     network: IpAddr,
 }
 
-impl Entered {
+impl NetworkPermit {
     /// Counts a stranger's handshake, unless its network has too many.
     fn enter(networks: &Networks, ip: IpAddr) -> Option<Self> {
         let network = client_network(ip);
@@ -61,7 +61,7 @@ impl Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for NetworkPermit {
     fn drop(&mut self) {
         let mut counts = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.network) {
@@ -85,15 +85,15 @@ impl Acceptor {
         let ip = incoming.remote_address().ip().to_canonical();
         let known = self.links.knows_address(ip);
         let (permits, max) = if known { (&self.known, KNOWN_MAX) } else { (&self.strangers, STRANGERS_MAX) };
-        let busy = max - permits.available_permits() >= RETRY_ABOVE;
+        let busy = max - permits.available_permits() >= RETRY_FROM;
         if busy && !incoming.remote_address_validated() {
             self.links.metrics.retries.inc();
             // QUIC allows a Retry as long as the address is unproven.
             let _ = incoming.retry();
             return;
         }
-        let entered = if known { Some(None) } else { Entered::enter(&self.networks, ip).map(Some) };
-        match (Arc::clone(permits).try_acquire_owned(), entered) {
+        let network = if known { Some(None) } else { NetworkPermit::enter(&self.networks, ip).map(Some) };
+        match (Arc::clone(permits).try_acquire_owned(), network) {
             (Ok(permit), Some(network)) => {
                 let handshake = HandshakePermit { _permit: permit, _network: network };
                 tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_network_has_so_many_handshakes_under_way_at_most() {
         let networks = Networks::default();
-        let enter = |ip: &str| Entered::enter(&networks, ip.parse().unwrap());
+        let enter = |ip: &str| NetworkPermit::enter(&networks, ip.parse().unwrap());
         let held: Vec<_> = (0..STRANGERS_PER_NETWORK_MAX).map(|_| enter("2001:db8::1").unwrap()).collect();
         assert!(enter("2001:db8::ffff").is_none(), "the same /64");
         assert!(enter("2001:db8:0:1::1").is_some() && enter("192.0.2.1").is_some());

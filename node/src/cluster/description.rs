@@ -23,7 +23,7 @@ impl AddressGuess {
         Self { environment, members, port }
     }
 
-    /// Whether this machine has an address at present.
+    /// Whether the address is one of this machine's at present.
     pub(super) fn has_address(&self, ip: IpAddr) -> bool {
         self.environment.has_address(ip)
     }

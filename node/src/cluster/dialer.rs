@@ -33,7 +33,7 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_mins(1);
 /// After this time without a link, a member is also dialled at the address from which it was heard.
-const HEARD_AFTER: Duration = Duration::from_secs(1);
+const DIAL_OBSERVED_AFTER: Duration = Duration::from_secs(1);
 
 /// The end of an attempt: its address, outcome and duration.
 type Ended = (SocketAddr, Dialled, Duration);
@@ -113,10 +113,13 @@ impl SupervisedTask for Dialer {
                 }
             }
             self.dial();
+            let ipv6 = self.has_ipv6();
             let problems = {
                 let (join, targets, links) = (&mut self.join_addresses, &self.targets, &self.links);
-                join.problems(|address| {
-                    targets.get(&address).map_or(AddressState::Unusable, |target| target.address_state(links))
+                join.problems(|address| match targets.get(&address) {
+                    Some(target) => target.address_state(links),
+                    None if can_send(ipv6, address) => AddressState::Forgotten,
+                    None => AddressState::Unusable,
                 })
             };
             self.links.set_join_problems(problems);
@@ -126,6 +129,10 @@ impl SupervisedTask for Dialer {
 }
 
 impl Dialer {
+    fn has_ipv6(&self) -> bool {
+        self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6())
+    }
+
     fn dial(&mut self) {
         let now = Instant::now();
         for (&address, target) in &mut self.targets {
@@ -159,9 +166,9 @@ impl Dialer {
             names.extend(member.addresses.into_iter().map(|address| (address, Some(expected))));
             if self.links.has(member.node) {
                 self.missing_since.remove(&member.node);
-            } else if now >= *self.missing_since.entry(member.node).or_insert(now) + HEARD_AFTER {
+            } else if now >= *self.missing_since.entry(member.node).or_insert(now) + DIAL_OBSERVED_AFTER {
                 names.extend(
-                    member.observed_addresses.into_iter().map(|heard| (heard.address, Some(expected))),
+                    member.observed_addresses.into_iter().map(|observed| (observed.address, Some(expected))),
                 );
             }
         }
@@ -184,9 +191,8 @@ impl Dialer {
         if expected.is_none() {
             self.join_addresses.resolved(name, addresses);
         }
-        // An IPv4 socket cannot send to an IPv6 address.
-        let ipv6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
-        for &address in addresses.iter().filter(|address| ipv6 || address.is_ipv4()) {
+        let ipv6 = self.has_ipv6();
+        for &address in addresses.iter().filter(|&&address| can_send(ipv6, address)) {
             let now = Instant::now();
             let target =
                 self.targets.entry(address).or_insert_with(|| Target::new(address.ip().to_canonical(), now));
@@ -194,4 +200,9 @@ impl Dialer {
             target.expect(*expected, now);
         }
     }
+}
+
+/// Whether a socket can send to an address: one of IPv4 cannot send to IPv6.
+fn can_send(ipv6: bool, address: SocketAddr) -> bool {
+    ipv6 || address.is_ipv4()
 }

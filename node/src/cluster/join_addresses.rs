@@ -34,7 +34,7 @@ pub enum JoinReason {
 impl fmt::Display for JoinReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unanswered => "DNS does not answer the question for this name",
+            Self::Unanswered => "DNS has not answered for this name",
             Self::Unresolved => "the name does not resolve",
             Self::OnlyIpv6 => {
                 "the name has IPv6 addresses only, but --cluster-listen is an IPv4 address: listen on [::]"
@@ -70,6 +70,8 @@ pub(super) enum AddressState {
     Nobody,
     /// This node cannot send to the address.
     Unusable,
+    /// The name last led there, but has not been answered for a while.
+    Forgotten,
 }
 
 impl JoinAddresses {
@@ -95,6 +97,9 @@ impl JoinAddresses {
             let reason = match found.as_deref() {
                 None => JoinReason::Unanswered,
                 Some([]) => JoinReason::Unresolved,
+                Some(found) if found.iter().all(|&found| found == AddressState::Forgotten) => {
+                    JoinReason::Unanswered
+                }
                 Some(found) if found.contains(&AddressState::Node) => {
                     (join.missing_since, join.said) = (now, true);
                     continue;
@@ -141,6 +146,7 @@ mod tests {
         for (found, expected) in [
             (&[][..], JoinReason::Unresolved),
             (&[AddressState::Unusable], JoinReason::OnlyIpv6),
+            (&[AddressState::Forgotten], JoinReason::Unanswered),
             (&[AddressState::Unusable, AddressState::Nobody], JoinReason::Nobody),
             (&[AddressState::Nobody, AddressState::OtherSecret], JoinReason::OtherSecret),
         ] {

@@ -188,7 +188,7 @@ impl Links {
         self.links().contains_key(&node)
     }
 
-    /// Whether this link stays between its pair.
+    /// Whether this is the current link to the node.
     pub fn is_current(&self, node: NodeId, link: LinkId) -> bool {
         self.links().get(&node).is_some_and(|entry| entry.sender.id() == link)
     }
@@ -302,7 +302,7 @@ impl Links {
                         known = true;
                         self.members.learn(std::slice::from_ref(&me));
                         self.members.learn(&hello.members);
-                        self.members.heard(peer, canonical(sender.connection().remote_address()));
+                        self.members.record_observed(peer, canonical(sender.connection().remote_address()));
                     }
                     if self.driver.send(DriverInput::Frame(sender.id(), frame)).await.is_err() {
                         return;

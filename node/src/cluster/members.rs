@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use crate::{data_dir::DataDirError, environment::Environment};
 
-/// Keeps the members, this node among them, for the next start.
-pub type KeepMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>;
+/// Saves the members, this node among them, for the next start.
+pub type SaveMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>;
 
 /// All known members of the cluster.
 pub struct Members {
@@ -37,8 +37,8 @@ pub struct Members {
 struct Known {
     own: Member,
     others: BTreeMap<NodeId, Member>,
-    /// Keeps the members on disk; `None` until the node may write.
-    keep: Option<KeepMembers>,
+    /// Saves the members to disk; `None` until the node may write.
+    save: Option<SaveMembers>,
 }
 
 impl Members {
@@ -48,7 +48,7 @@ impl Members {
         let last = others.remove(&own.node).map_or(0, |last| last.number);
         let number = environment.now_ms().max(last.saturating_add(1));
         let (me, own) = (own.node, Member { number, ..own });
-        let known = Mutex::new(Known { own, others, keep: None });
+        let known = Mutex::new(Known { own, others, save: None });
         Self { environment, me, known, version: AtomicU64::new(0), changed: Notify::new() }
     }
 
@@ -56,10 +56,10 @@ impl Members {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps changes on disk from now on.
-    pub fn keep(&self, keep: KeepMembers) {
+    /// Saves changes to disk from now on.
+    pub fn save_with(&self, save: SaveMembers) {
         let mut known = self.known();
-        known.keep = Some(keep);
+        known.save = Some(save);
         known.write();
     }
 
@@ -121,13 +121,13 @@ impl Members {
     }
 
     /// Records that a member was heard from an address.
-    pub fn heard(&self, node: NodeId, from: SocketAddr) {
+    pub fn record_observed(&self, node: NodeId, from: SocketAddr) {
         let (at_ms, address) = (self.environment.now_ms(), from.to_string());
         let mut known = self.known();
         let Some(member) = known.others.get_mut(&node) else { return };
         // While it is the newest, the exact time does not matter: no news is sent.
         if member.observed_addresses.first().is_none_or(|newest| newest.address != address)
-            && merge_heard(&mut member.observed_addresses, &[ObservedAddress { at_ms, address }])
+            && merge_observed(&mut member.observed_addresses, &[ObservedAddress { at_ms, address }])
         {
             known.write();
             self.changed();
@@ -179,15 +179,15 @@ impl Members {
 
 /// Whether a description keeps the limits.
 fn fits(member: &Member) -> bool {
-    let heard = member.observed_addresses.iter().map(|heard| &heard.address);
+    let observed = member.observed_addresses.iter().map(|observed| &observed.address);
     member.addresses.len() <= ADDRESSES_MAX
-        && member.addresses.iter().chain(heard).all(|address| address.len() <= ADDRESS_CHARS_MAX)
+        && member.addresses.iter().chain(observed).all(|address| address.len() <= ADDRESS_CHARS_MAX)
 }
 
 /// Merges news of a member into its description; returns whether anything was new. The result does not depend on the
 /// order of the news.
 fn merge(old: &mut Member, new: &Member) -> bool {
-    let heard = merge_heard(&mut old.observed_addresses, &new.observed_addresses);
+    let news = merge_observed(&mut old.observed_addresses, &new.observed_addresses);
     // Gossip leaves the URL out.
     let fuller =
         new.number == old.number && (&new.addresses, &new.public_url) > (&old.addresses, &old.public_url);
@@ -195,10 +195,10 @@ fn merge(old: &mut Member, new: &Member) -> bool {
         *old = Member { observed_addresses: std::mem::take(&mut old.observed_addresses), ..new.clone() };
         return true;
     }
-    heard
+    news
 }
 
-fn merge_heard(old: &mut Vec<ObservedAddress>, new: &[ObservedAddress]) -> bool {
+fn merge_observed(old: &mut Vec<ObservedAddress>, new: &[ObservedAddress]) -> bool {
     let before = old.clone();
     old.extend_from_slice(new);
     keep_newest(old);
@@ -206,19 +206,19 @@ fn merge_heard(old: &mut Vec<ObservedAddress>, new: &[ObservedAddress]) -> bool 
 }
 
 /// Keeps the newest addresses, newest first, each once.
-fn keep_newest(heard: &mut Vec<ObservedAddress>) {
-    heard.sort_by(|a, b| b.cmp(a));
+fn keep_newest(observed: &mut Vec<ObservedAddress>) {
+    observed.sort_by(|a, b| b.cmp(a));
     let mut seen = std::collections::BTreeSet::new();
-    heard.retain(|heard| seen.insert(heard.address.clone()));
-    heard.truncate(OBSERVED_ADDRESSES_MAX);
+    observed.retain(|observed| seen.insert(observed.address.clone()));
+    observed.truncate(OBSERVED_ADDRESSES_MAX);
 }
 
 impl Known {
     fn write(&self) {
-        let Some(keep) = &self.keep else { return };
+        let Some(save) = &self.save else { return };
         let members: Vec<_> = self.others.values().chain([&self.own]).cloned().collect();
-        if let Err(error) = keep(&members) {
-            tracing::warn!(%error, "cannot keep the list of members; a restart may need --join");
+        if let Err(error) = save(&members) {
+            tracing::warn!(%error, "cannot save the list of members; a restart may need --join");
         }
     }
 }
@@ -290,13 +290,13 @@ mod tests {
         let of = |order: &[usize]| {
             let mut kept = Vec::new();
             for &at in order {
-                merge_heard(&mut kept, &all[at..=at]);
+                merge_observed(&mut kept, &all[at..=at]);
             }
             kept
         };
         let kept = of(&[0, 1, 2, 3, 4]);
         assert_eq!(kept, [heard(5, "a:1"), heard(4, "d:1"), heard(3, "c:1")]);
         assert_eq!(of(&[4, 3, 2, 1, 0]), kept);
-        assert!(!merge_heard(&mut kept.clone(), &all), "nothing is new");
+        assert!(!merge_observed(&mut kept.clone(), &all), "nothing is new");
     }
 }

@@ -42,7 +42,7 @@ impl Links {
         }
     }
 
-    /// Known pairs of nodes without a link between them. Some node has a link to each of the two.
+    /// Known pairs of nodes without a link between them. Each of the two is linked to some node.
     pub fn unlinked_pairs(&self) -> Vec<(NodeId, NodeId)> {
         let links = self.links();
         let mut linked: BTreeMap<_, _> = links

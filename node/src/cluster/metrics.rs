@@ -57,6 +57,6 @@ impl ClusterMetrics {
             ClockVerdict::Wrong(ms) => seconds(ms),
             ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0.0,
         });
-        self.pending_replies.set(gauge(report.waiting as u64));
+        self.pending_replies.set(gauge(report.pending_replies as u64));
     }
 }

@@ -27,7 +27,7 @@ pub use self::{
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
     links::{Links, Verdicts},
-    members::{KeepMembers, Members},
+    members::{Members, SaveMembers},
     membership::Membership,
     presence::{PresenceMap, PresenceNotifier},
     replication::{

@@ -14,7 +14,7 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// The time for which the node that answered is expected to be there, unless it has moved.
 const ANSWER_HOLDS: Duration = Duration::from_mins(1);
-/// The time for which a node is expected where its description, or a name in it, no longer leads to.
+/// How long a node is still expected at an address to which its description, or a name in it, no longer leads.
 const EXPECTATION_HOLDS: Duration = Duration::from_secs(4);
 
 /// A node that should be at an address, and the number of the description that says so.
@@ -44,7 +44,7 @@ pub(super) struct Target {
 struct Expectation {
     /// The number of its description.
     number: u64,
-    /// The time of the news.
+    /// The time at which this node learned of it.
     since: Instant,
     /// The last time at which the description led here.
     seen_at: Instant,
@@ -54,12 +54,12 @@ struct Expectation {
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     node: NodeId,
-    /// What was known of the node then.
+    /// The node as it was known then.
     as_known: Known,
     at: Instant,
 }
 
-/// What changes when a node moves.
+/// The facts that change when a node moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     /// The node's process, if it is linked.

@@ -35,7 +35,7 @@ pub struct AuthFlags {
     /// Passes over that memory [default: 2].
     #[arg(long = "auth-passes", env = "STARLING_AUTH_PASSES", value_name = "N")]
     passes: Option<u32>,
-    /// Lanes of argon2id, its parallelism [default: 1].
+    /// Lanes of argon2id (its parameter p), computed one after the other [default: 1].
     #[arg(long = "auth-lanes", env = "STARLING_AUTH_LANES", value_name = "N")]
     lanes: Option<u32>,
     /// Passwords checked at once [default: half of the cores].

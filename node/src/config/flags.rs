@@ -185,7 +185,7 @@ pub struct ServeFlags {
     /// 0.0.0.0:7946 where IPv6 is disabled].
     #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse_cluster)]
     pub cluster_listen: Option<SocketAddr>,
-    /// Address to give other nodes, if they reach this one under another than it listens on.
+    /// Address that other nodes should use for this one, if it differs from the one that it listens on.
     #[arg(long, env = "STARLING_CLUSTER_ADVERTISE", value_name = "HOST:PORT")]
     pub cluster_advertise: Option<String>,
     /// Address of a node of the cluster to join; may be given several times.
@@ -203,8 +203,8 @@ pub struct ServeFlags {
     /// Settings of password hashing.
     #[command(flatten)]
     pub auth: AuthFlags,
-    /// Concurrent connections of one address, WebSockets included, 0 for no limit; for trusted proxies, of each of their
-    /// clients
+    /// Concurrent connections from one client, WebSockets included; 0 for no limit. Clients behind a trusted proxy are
+    /// counted separately
     /// [default: a third of all connections].
     #[arg(long, env = "STARLING_LIMITS_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub limit_connections_per_address: Option<u64>,

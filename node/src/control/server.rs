@@ -113,7 +113,7 @@ async fn answer(
             // A task of its own: it finishes even if the caller goes.
             let acting = tokio::spawn(async move { users.act(name, act).await });
             let (_none, lines) = mpsc::channel(1);
-            match report(&mut writer, lines, acting).await? {
+            match wait_with_progress(&mut writer, lines, acting).await? {
                 Ok(answer) => answer,
                 Err(_) => Answer::Error(texts::COMMAND_FAILED.to_owned()),
             }
@@ -133,7 +133,7 @@ async fn answer(
                     !progress.is_closed()
                 })
             });
-            match report(&mut writer, lines, check).await? {
+            match wait_with_progress(&mut writer, lines, check).await? {
                 Ok(Ok(findings)) => Answer::Verified(findings),
                 Ok(Err(error)) => Answer::Error(error.to_string()),
                 Err(_) => Answer::Error(texts::CHECK_FAILED.to_owned()),
@@ -151,7 +151,7 @@ async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io:
 }
 
 /// Waits for a result. Meanwhile sends lines of progress, and repeats the last one as a sign of life.
-async fn report<T>(
+async fn wait_with_progress<T>(
     writer: &mut (impl AsyncWriteExt + Unpin),
     mut lines: mpsc::Receiver<String>,
     work: impl Future<Output = T>,
@@ -179,7 +179,8 @@ mod tests {
         let (mut writer, reader) = tokio::io::duplex(4_096);
         let (progress, lines) = mpsc::channel(PROGRESS_MAX);
         progress.try_send("checking: 7 events".to_owned()).expect("there is room");
-        let work = async move { report(&mut writer, lines, sleep(Duration::from_secs(25))).await };
+        let work =
+            async move { wait_with_progress(&mut writer, lines, sleep(Duration::from_secs(25))).await };
         let listen = async {
             let (mut lines, mut received) = (BufReader::new(reader).lines(), 0);
             while let Some(line) = timeout(Duration::from_secs(9), lines.next_line())

@@ -76,7 +76,7 @@ pub struct Status {
     pub queues: Queues,
     /// Open WebSockets.
     pub sessions: i64,
-    /// People present on all linked nodes.
+    /// Entries of presence in quick rooms, on all linked nodes; somebody in two rooms counts twice.
     pub people_present: usize,
     /// The size and digest of the store.
     pub store: StoreStatus,
@@ -98,7 +98,7 @@ pub struct PeerStatus {
     pub linked: bool,
     /// Whether it is in sync.
     pub in_sync: bool,
-    /// Events that the node is known to lack.
+    /// Events here that the node has not confirmed; 0 if it isn't linked.
     pub lag_events: u64,
     /// Shards, of 256, in which the node's views are known to equal those of this one.
     pub shards_equal: usize,
@@ -170,7 +170,7 @@ impl StatusSource {
             http: self.http.clone(),
             state: state.to_owned(),
             reasons,
-            troubles: self.operations.troubles(),
+            troubles: self.operations.problems(),
             peers: known.collect(),
             unlinked_pairs: pairs.map(|(a, b)| (a.to_string(), b.to_string())).collect(),
             join_problems: problems.map(|problem| (problem.address, problem.reason.to_string())).collect(),
@@ -178,7 +178,7 @@ impl StatusSource {
             queues: Queues {
                 writer: self.writer.queued(),
                 driver: self.driver.queued(),
-                pending_replies: report.waiting,
+                pending_replies: report.pending_replies,
             },
             sessions: self.web.sessions.get(),
             people_present: self.presence.count(),
@@ -224,7 +224,7 @@ impl fmt::Display for Status {
             }
             if peer.linked {
                 let PeerStatus { lag_events, shards_equal, shards_diverged, .. } = peer;
-                write!(f, ", lacks {lag_events} events, {shards_equal} of 256 shards equal")?;
+                write!(f, ", {lag_events} events unconfirmed, {shards_equal} of 256 shards equal")?;
                 if *shards_diverged > 0 {
                     write!(f, ", {shards_diverged} DIVERGED")?;
                 }

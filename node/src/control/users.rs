@@ -55,7 +55,7 @@ impl UserCommands {
 
     async fn try_act(&self, name: String, act: UserAct) -> Result<Answer, String> {
         let detail = |refusal: Refusal| refusal.detail.into_owned();
-        let named = async || self.administration.named(name.clone()).await.map_err(detail);
+        let named = async || self.administration.find_by_shown_name(name.clone()).await.map_err(detail);
         match act {
             UserAct::Add { password, admin } => {
                 let username = Username::parse(&name).map_err(texts::bad_name)?;

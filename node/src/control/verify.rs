@@ -7,7 +7,7 @@ use crate::{
     cluster::PeerReport,
     store::StoreError,
     texts,
-    verify::{Findings, VerifyError, against_rebuild},
+    verify::{Findings, VerifyError, verify_against_rebuild},
 };
 
 /// Checks a running node. `progress` receives texts for the user, and returns false to end the check early.
@@ -32,7 +32,7 @@ pub(super) fn verify_running(
             Err(StoreError::Stopped("the command that asked for it has ended"))
         }
     };
-    let report = source.store.guarded(|store| Ok(against_rebuild(store, data_dir, progress)))??;
+    let report = source.store.guarded(|store| Ok(verify_against_rebuild(store, data_dir, progress)))??;
     let mut findings = Findings::new(&report, with_scopes);
     let report = source.driver.report();
     let peer = |peer: &PeerReport| (peer.peer.to_string(), peer.shards_equal, peer.shards_diverged);

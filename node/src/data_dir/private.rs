@@ -9,7 +9,7 @@ use std::{
 
 /// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// The most open files that a log line names.
+/// Files named in one log line, at most.
 const NAMED_MAX: usize = 5;
 
 /// Makes a file that only its owner can open, for reading and writing. Fails if it exists.

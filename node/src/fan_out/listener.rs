@@ -39,7 +39,7 @@ impl CommitListener for FanOut {
         self.lanes.publish_commit(point, commit.own.as_ref().map(|own| own.origin), |lanes| {
             fan_out(lanes, &self.store, commit);
             if !commit.renamed.is_empty() {
-                self.presence.renamed(commit.renamed.iter().copied());
+                self.presence.show_renamed(commit.renamed.iter().copied());
             }
         });
     }

@@ -45,7 +45,7 @@ const ACQUAINTANCES_MAX: usize = 2_000;
 pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, notified) = (HashMap::new(), BTreeSet::new());
     let mut commit_frames = CommitFrames { lanes, store, number: commit.number, frames, notified };
-    for (room, message) in &commit.listed {
+    for (room, message) in &commit.quick_messages {
         commit_frames.push(*room, |number| quick_frame(number, *room, message));
     }
     if !commit.renamed.is_empty() {
@@ -134,7 +134,7 @@ impl CommitFrames<'_> {
                 Change::Updated(room, key) => self.push_updated(&mut reader.messages, *room, *key)?,
                 Change::Deleted(room, key) => self.push_deleted(&reader.messages, *room, *key)?,
                 Change::Read(room, user) => self.push_read_mark(&mut reader.messages, *room, *user)?,
-                Change::Room(room, RoomChange::Joined) => self.push_room_opened(&mut reader, *room)?,
+                Change::Room(room, RoomChange::Joined) => self.push_room_created(&mut reader, *room)?,
                 Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.invalidate(*room),
                 Change::Member(room, user, change) => {
                     self.push_membership(&mut reader, *room, *user, *change)?;
@@ -232,7 +232,7 @@ impl CommitFrames<'_> {
         let Some(mark) = records.read_mark(user, room)?.filter(|_| self.lane(lane).is_some()) else {
             return Ok(());
         };
-        if let Some(message) = reader.at(mark.pos)? {
+        if let Some(message) = reader.find_at(mark.pos)? {
             let message_id = message.listed_id.to_string();
             let (room_id, user_id) = (room.to_string(), user.to_string());
             let frame = LiveFrame::Read { room_id, user_id, message_id };
@@ -241,8 +241,8 @@ impl CommitFrames<'_> {
         Ok(())
     }
 
-    /// Users who were added to a room before its opening arrived are members now.
-    fn push_room_opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
+    /// Users who were added to a room before the event of its creation arrived are members now.
+    fn push_room_created(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
         let members = reader.records().members(room, &[])?.collect::<Result<Vec<_>, _>>()?;
         for (user, _) in members {
             self.push_membership(reader, room, user, RoomChange::Joined)?;

@@ -150,12 +150,12 @@ fn a_member_added_before_a_room_arrives_is_notified_when_it_arrives() {
     let set = MembershipChanged { user: BOB, membership, since: None, invite: None, by: ANN };
     stage.write(Scope::room(room), set);
     assert_eq!(bob.texts(), ["invalidate"]);
-    let opened = MemberRoomCreated::Named {
+    let created = MemberRoomCreated::Named {
         name: RoomName::parse("late").unwrap(),
         topic: Topic::default(),
         visibility: Visibility::Private,
     };
-    stage.write(Scope::room(room), opened);
+    stage.write(Scope::room(room), created);
     assert_eq!(bob.texts(), ["room joined", "invalidate"]);
 }
 

@@ -57,7 +57,8 @@ pub struct ClusterHandle {
 }
 
 impl<'a> ClusterStart<'a> {
-    /// Gathers the inputs for joining the cluster; `None` if none is configured. Fails if the node belongs to one all the same.
+    /// Gathers the inputs for joining the cluster; `None` for a lone node. Fails if no cluster is configured but the
+    /// node belongs to one.
     pub fn new(
         environment: &'a Arc<dyn Environment>,
         config: &'a Config,

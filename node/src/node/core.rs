@@ -22,7 +22,7 @@ use super::{
     services::{Services, ServicesStart},
 };
 use crate::{
-    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNotifier},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, PresenceMap, PresenceNotifier, SaveMembers},
     config::Config,
     control::StatusSource,
     data_dir::Identity,
@@ -61,7 +61,7 @@ pub struct CoreStart<'a> {
     /// Opens the store. Called once, after no peer has refused the node.
     pub open_store: OpenStore<'a>,
     /// Saves the known nodes for the next start.
-    pub keep_members: KeepMembers,
+    pub save_members: SaveMembers,
 }
 
 /// A node without its listeners.
@@ -91,7 +91,7 @@ pub struct Core {
 impl Core {
     /// Starts the node. Writes nothing until the peers have had the chance to refuse the node.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { environment, config, identity, known, space, refill, open_store, keep_members } =
+        let CoreStart { environment, config, identity, known, space, refill, open_store, save_members } =
             start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
@@ -111,9 +111,9 @@ impl Core {
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
-        let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.store.clone());
+        let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let mut background = attach_cluster(cluster.as_mut(), keep_members, &metrics);
+        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics);
         let (driver_task, driver) = Driver::new(DriverParts {
             environment: Arc::clone(&environment),
             held,
@@ -235,11 +235,11 @@ impl Core {
 /// Keeps the list of members, and registers the metrics of links. Returns the tasks of the cluster.
 fn attach_cluster(
     cluster: Option<&mut ClusterHandle>,
-    keep_members: KeepMembers,
+    save_members: SaveMembers,
     metrics: &Metrics,
 ) -> Vec<Task<()>> {
     let Some(cluster) = cluster else { return Vec::new() };
-    cluster.members.keep(keep_members);
+    cluster.members.save_with(save_members);
     metrics.register_links(&cluster.links.metrics);
     mem::take(&mut cluster.tasks)
 }

@@ -101,7 +101,7 @@ impl Services {
 fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32], [u8; 32]) {
     match cluster {
         Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
-        None => (identity.cursor_key(), identity.token_secret()),
+        None => (identity.secret(), identity.token_secret()),
     }
 }
 

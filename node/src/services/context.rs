@@ -14,8 +14,8 @@ use crate::{
     writer::WriterHandle,
 };
 
-/// How long a metadata write waits for the peers in sync.
-pub const METADATA_WAIT_MS: u64 = 250;
+/// How long a write other than a post waits for the peers in sync.
+pub const REPLICATION_WAIT_MS: u64 = 250;
 
 /// The part of the disk that a write may use.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +146,7 @@ impl ServiceContext {
             decided => decided,
         }?;
         if let Some(pos) = decided {
-            self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
+            self.driver.wait(pos.origin, pos.seq, Until::InSync, REPLICATION_WAIT_MS).await;
         }
         Ok(decided)
     }
@@ -174,7 +174,7 @@ impl ServiceContext {
     /// As [`ServiceContext::commit_from_reserve`], but gives a refusal without catching up first.
     pub async fn commit_from_reserve_once(&self, decide: Decide) -> Result<(), Refusal> {
         if let Some(pos) = self.commit_with(DiskShare::WithReserve, decide).await? {
-            self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
+            self.driver.wait(pos.origin, pos.seq, Until::InSync, REPLICATION_WAIT_MS).await;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     contacts::ContactsService,
-    context::{METADATA_WAIT_MS, ServiceContext},
+    context::{REPLICATION_WAIT_MS, ServiceContext},
     cursors::{CATCH_UP_MS_MAX, CursorsService},
     live::LiveService,
     member_rooms::MemberRoomsService,

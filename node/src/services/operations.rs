@@ -60,18 +60,18 @@ impl Operations for OperationsService {
         reasons
     }
 
-    fn troubles(&self) -> Vec<String> {
-        let mut troubles = Vec::new();
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         let report = self.driver.report();
         if let ClockVerdict::Disputed(ms) = report.clock {
-            troubles.push(texts::clocks_differ(ms / 1_000));
+            problems.push(texts::clocks_differ(ms / 1_000));
         }
         for peer in report.peers.iter().filter(|peer| peer.shards_diverged > 0) {
             let scopes = self.driver.differences().into_iter().filter(|(node, _)| *node == peer.peer);
             let scopes = scopes.map(|(_, scopes)| scopes).collect::<Vec<_>>().join(", ");
-            troubles.push(texts::views_differ(peer.peer, peer.shards_diverged, &scopes));
+            problems.push(texts::views_differ(peer.peer, peer.shards_diverged, &scopes));
         }
-        troubles
+        problems
     }
 
     fn metrics(&self) -> String {

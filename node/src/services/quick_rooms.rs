@@ -10,7 +10,7 @@ use starling_web::{
     service::{HistoryPage, QuickRooms, Refusal},
 };
 
-use super::context::{METADATA_WAIT_MS, ServiceContext, catching_up};
+use super::context::{REPLICATION_WAIT_MS, ServiceContext, catching_up};
 use crate::{
     permissions,
     store::{Op, OpResult, Store},
@@ -27,7 +27,7 @@ impl QuickRooms for QuickRoomsService {
         let room = RoomId(self.context.environment.random());
         match self.context.writer.commit(Op::CreateQuickRoom { room, name }).await? {
             OpResult::Done(pos) => {
-                self.context.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
+                self.context.driver.wait(pos.origin, pos.seq, Until::InSync, REPLICATION_WAIT_MS).await;
                 Ok(room)
             }
             _ => Err(Refusal::new(ErrorCode::Unavailable, texts::node::CREATION_UNCONFIRMED)),

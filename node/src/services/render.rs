@@ -91,8 +91,8 @@ pub fn reactions<T: Rows>(
 }
 
 /// The kind of a member room.
-pub fn room_kind(opened: &MemberRoomCreated) -> objects::RoomKind {
-    match opened {
+pub fn room_kind(created: &MemberRoomCreated) -> objects::RoomKind {
+    match created {
         MemberRoomCreated::Direct { .. } => objects::RoomKind::Direct,
         MemberRoomCreated::Named { .. } => objects::RoomKind::Room,
     }

@@ -92,8 +92,8 @@ impl Node {
         }
         for room in [ROOM, OTHER_ROOM] {
             let (name, topic) = (RoomName::parse("room").unwrap(), Topic::default());
-            let opened = MemberRoomCreated::Named { name, topic, visibility: Visibility::Private };
-            node.write(EventDraft::new(Scope::room(room), opened));
+            let created = MemberRoomCreated::Named { name, topic, visibility: Visibility::Private };
+            node.write(EventDraft::new(Scope::room(room), created));
             for (user, role) in [(ANN, Role::Owner), (BOB, Role::Member), (EVE, Role::Moderator)] {
                 node.write(member(user, room, role));
             }
@@ -183,12 +183,12 @@ impl Node {
 
     /// The position of a message.
     pub fn pos(&self, n: u128) -> Pos {
-        self.store.messages().unwrap().listed_as(id(n)).unwrap().unwrap().1.pos
+        self.store.messages().unwrap().find_by_listed_id(id(n)).unwrap().unwrap().1.pos
     }
 
     pub fn shown(&self, n: u128) -> Message {
         let mut reader = self.store.messages().unwrap();
-        let (room, message) = reader.listed_as(id(n)).unwrap().unwrap();
+        let (room, message) = reader.find_by_listed_id(id(n)).unwrap().unwrap();
         render::message_object(&reader, room, &message).unwrap()
     }
 

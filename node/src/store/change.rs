@@ -9,7 +9,7 @@ use starling_protocol::{
 /// A change that a session may have to show.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A message of a member room was posted, or its position in the list has changed.
+    /// A message of a member room is newly listed, has moved, or has another listed id.
     Posted(RoomId, ListedMessage),
     /// A message was edited, or its reactions have changed.
     Updated(RoomId, MessageKey),
@@ -17,7 +17,7 @@ pub enum Change {
     Deleted(RoomId, MessageKey),
     /// A user has read further in a room.
     Read(RoomId, UserId),
-    /// A room was opened, changed or deleted.
+    /// A room was created (`Joined`), changed (`Updated`) or deleted (`Removed`).
     Room(RoomId, RoomChange),
     /// A user's membership of a room has changed.
     Member(RoomId, UserId, RoomChange),

@@ -17,7 +17,7 @@ use starling_protocol::{
 
 use super::{
     Change, Decide, Decision, PostCheck, Store, StoreError,
-    apply::{Listed, Tables},
+    apply::{QuickMessage, Tables},
     digests::ShardDigests,
 };
 
@@ -101,8 +101,9 @@ pub struct Commit {
     pub own: Option<OwnEvents>,
     /// Other origins with new events, and their new heads.
     pub received: Vec<(OriginId, Seq)>,
-    /// New messages of quick rooms, in the order of their events.
-    pub listed: Vec<Listed>,
+    /// Messages of quick rooms that are newly listed, have moved, or have another listed id, in the order of their
+    /// events.
+    pub quick_messages: Vec<QuickMessage>,
     /// All other changes, in the order of their events.
     pub changes: Vec<Change>,
     /// The new digests of the shards that have changed.
@@ -137,8 +138,8 @@ struct BatchOutcome {
     vector: VersionVector,
     own: Option<OwnEvents>,
     received: BTreeMap<OriginId, Seq>,
-    erased: bool,
-    listed: Vec<Listed>,
+    ran_erase: bool,
+    quick_messages: Vec<QuickMessage>,
     changes: Vec<Change>,
     digests: BTreeMap<u8, ScopeDigest>,
     renamed: BTreeSet<(RoomId, GuestId)>,
@@ -206,8 +207,8 @@ impl Committer {
             vector,
             own: own_events,
             received,
-            erased,
-            listed,
+            ran_erase,
+            quick_messages,
             changes,
             digests,
             renamed,
@@ -219,7 +220,7 @@ impl Committer {
             self.number += 1;
             self.vector = Arc::new(vector);
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
-        } else if erased {
+        } else if ran_erase {
             transaction.commit()?;
         } else {
             transaction.abort()?;
@@ -230,7 +231,7 @@ impl Committer {
             results,
             own: own_events,
             received: received.into_iter().collect(),
-            listed,
+            quick_messages,
             changes,
             digests: changed,
             renamed,
@@ -252,8 +253,8 @@ impl Committer {
                 vector: VersionVector::clone(&self.vector),
                 own: None,
                 received: BTreeMap::new(),
-                erased: false,
-                listed: Vec::new(),
+                ran_erase: false,
+                quick_messages: Vec::new(),
                 changes: Vec::new(),
                 digests: BTreeMap::new(),
                 renamed: BTreeSet::new(),
@@ -268,7 +269,7 @@ impl Committer {
         batch.outcome.renamed.clone_from(batch.tables.names.renamed());
         if !batch.outcome.renamed.is_empty() {
             // A later event of the batch may have renamed the sender of an earlier one.
-            for (room, message) in &mut batch.outcome.listed {
+            for (room, message) in &mut batch.outcome.quick_messages {
                 message.shown = batch.tables.shown(*room, &message.posted.sender)?;
             }
         }
@@ -294,7 +295,7 @@ impl Batch<'_> {
             },
             Op::Erase => {
                 let more = self.tables.erase_some()?;
-                self.outcome.erased = true;
+                self.outcome.ran_erase = true;
                 Ok(OpResult::Erased { more })
             }
             Op::ShareName { room, shared, above_hlc } => {
@@ -368,7 +369,7 @@ impl Batch<'_> {
     fn apply(&mut self, event: &Event) -> Result<(), StoreError> {
         let kept = self.tables.stub_if_deleted(event)?;
         self.tables.append(&kept)?;
-        self.outcome.listed.extend(self.tables.apply(&kept)?);
+        self.outcome.quick_messages.extend(self.tables.apply(&kept)?);
         self.outcome.vector.advance(event.origin, event.seq);
         Ok(())
     }

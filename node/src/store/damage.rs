@@ -129,9 +129,9 @@ impl StoreError {
 }
 
 impl Store {
-    /// Runs a read and remembers an error that shows damage: see [`Store::damage`].
-    pub fn guarded<T>(&self, read: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let done = without_panic(|| read(self));
+    /// Runs work on the store, and remembers an error that shows damage: see [`Store::damage`].
+    pub fn guarded<T>(&self, work: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let done = without_panic(|| work(self));
         if let Err(error) = &done
             && error.is_damage()
         {

@@ -88,7 +88,7 @@ impl MessagesReader {
     }
 
     /// Reads the message at a position; `None` if the event there is no message, or an earlier post replaced it.
-    pub fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
+    pub fn find_at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
         let Some(EventBody::MessagePosted(posted)) = self.event(pos)?.map(|event| event.body) else {
             return Ok(None);
         };
@@ -99,19 +99,22 @@ impl MessagesReader {
     }
 
     /// Reads the message at a position of the timeline; fails if it isn't in the log, so that no list silently lacks one.
-    pub(super) fn listed_at(&mut self, pos: Pos) -> Result<ListedMessage, StoreError> {
+    pub(super) fn read_listed_at(&mut self, pos: Pos) -> Result<ListedMessage, StoreError> {
         let missing = || StoreError::Corrupt("a listed message is not in the log".into());
-        self.at(pos)?.ok_or_else(missing)
+        self.find_at(pos)?.ok_or_else(missing)
     }
 
     /// Reads a message and its room.
     pub fn message(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         let Some(state) = self.state(key)? else { return Ok(None) };
-        Ok(self.at(state.pos())?.map(|message| (state.room, message)))
+        Ok(self.find_at(state.pos())?.map(|message| (state.room, message)))
     }
 
     /// Reads the message that is listed under an id, and its room.
-    pub fn listed_as(&mut self, id: MessageId) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
+    pub fn find_by_listed_id(
+        &mut self,
+        id: MessageId,
+    ) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         match key_of(&self.ids, &self.records, id)? {
             Some(key) => self.message(key),
             None => Ok(None),
@@ -209,7 +212,7 @@ impl MessagesReader {
             }
             let pos = tables::timeline_pos(entry?.0.value());
             (last, looked_at) = (Some(pos), looked_at + 1);
-            let message = self.listed_at(pos)?;
+            let message = self.read_listed_at(pos)?;
             if !hides(&self.records, &message)? {
                 slice.messages.push(message);
             }
@@ -217,8 +220,8 @@ impl MessagesReader {
         Ok(slice)
     }
 
-    /// Returns the position of the last event in a room of each origin, as far as a vector covers it.
-    pub fn written_in(&self, room: RoomId, vector: &VersionVector) -> Result<Vec<Pos>, StoreError> {
+    /// Returns, for each origin, the position of its last event in the room that the vector covers.
+    pub fn last_events_in(&self, room: RoomId, vector: &VersionVector) -> Result<Vec<Pos>, StoreError> {
         let scope = Scope::room(room);
         let mut written = Vec::new();
         for (origin, head) in vector.iter() {

@@ -53,7 +53,7 @@ pub use self::{
     room_reader::{RoomReader, Unread},
     scrub::{SCRUB_STEP_BYTES, Scrub},
     unusable::UnusableStore,
-    verify::Report,
+    verify::CheckReport,
 };
 
 use crate::data_dir::create_private_file;

@@ -53,7 +53,7 @@ where
         name: &GuestName,
         guest: GuestId,
     ) -> Result<Option<NameClaim>, StoreError> {
-        let key = tables::name_key(room, name);
+        let key = tables::guest_name_key(room, name);
         let Some(first): Option<Hlc> = get(&self.claims, &tables::name_claim_key(key, guest))? else {
             return Ok(None);
         };
@@ -97,7 +97,7 @@ impl<'txn> NamesWriter<'txn> {
         guest: GuestId,
         (one, other): (Hlc, Hlc),
     ) -> Result<String, StoreError> {
-        let (scope, key) = (Scope::room(room), tables::name_key(room, name));
+        let (scope, key) = (Scope::room(room), tables::guest_name_key(room, name));
         let claim_key = tables::name_claim_key(key, guest);
         let first: Option<Hlc> = get(&self.claims, &claim_key)?;
         let span = OverlapGroup::span(guest, first, one, other);

@@ -23,7 +23,7 @@ use super::{
     records::{Records, Row, Rows, trailing_id},
     views::{
         self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, ServiceKey, Session, User,
-        Waited, name_key,
+        Waited, username_key,
     },
 };
 
@@ -68,7 +68,7 @@ impl<T: Rows> Records<T> {
     /// Returns the valid claims to a name, that of the holder first.
     pub fn claims(&self, name: &Username) -> Result<Vec<(Pos, UserId)>, StoreError> {
         let mut claims = Vec::new();
-        for row in self.scan::<Name>(&name.claim_scope(), &name_key(name, None))? {
+        for row in self.scan::<Name>(&name.claim_scope(), &username_key(name, None))? {
             let (pos, (user, withdrawn)) = row?;
             if !withdrawn {
                 claims.push((Pos::from_bytes(trailing_id(&pos)?), user));
@@ -77,7 +77,7 @@ impl<T: Rows> Records<T> {
         Ok(claims)
     }
 
-    /// Whether a node's claim wins the name, as far as this node knows.
+    /// Whether a user's claim wins the name, as far as this node knows.
     pub fn claim_wins(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
         let claims = self.claims(name)?;
         let others = claims.iter().filter(|&&(other, _)| other != claim);
@@ -85,7 +85,7 @@ impl<T: Rows> Records<T> {
         Ok(others.len() < claims.len() && self.wins_over(claim, &others)?)
     }
 
-    /// Whether a node's claim makes its user the first administrator, as far as this node knows: the claims of all
+    /// Whether a user's claim makes them the first administrator, as far as this node knows: the claims of all
     /// other administrators must yield to it, as claims to one name do.
     pub fn makes_first_administrator(&self, user: UserId, claim: Pos) -> Result<bool, StoreError> {
         let mut others = Vec::new();
@@ -101,7 +101,8 @@ impl<T: Rows> Records<T> {
     fn wins_over(&self, claim: Pos, others: &[(Pos, Username)]) -> Result<bool, StoreError> {
         let mut waited = Vec::new();
         for (other, name) in others {
-            waited.push((*other, self.get::<Waited>(&name.claim_scope(), &name_key(name, Some(*other)))?));
+            waited
+                .push((*other, self.get::<Waited>(&name.claim_scope(), &username_key(name, Some(*other)))?));
         }
         let others = waited.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
         Ok(user::claim_wins(claim, claim.origin.node, others))
@@ -112,8 +113,8 @@ impl<T: Rows> Records<T> {
         Ok(self.claims(name)?.first().map(|&(_, user)| user))
     }
 
-    /// Whether a name belongs to an account, or looks like a held name. Nobody types the names of renamed accounts
-    /// (`name~xxxx`).
+    /// Whether a name belongs to an account, or looks like a held name. Names of renamed accounts (`name~xxxx`) are not
+    /// checked: no guest name may contain `~`.
     pub fn is_account_name(&self, name: &str) -> Result<bool, StoreError> {
         for (form, looks) in text::lookalike_forms(name).iter().enumerate() {
             for row in self.scan_index(&views::lookalike_prefix(form, looks), &[])? {
@@ -209,7 +210,7 @@ impl<T: Rows> Records<T> {
         after: Option<&(Pos, Username)>,
         most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        let after = after.map(|(claim, name)| [&name_key(name, Some(*claim))[..], &[0]].concat());
+        let after = after.map(|(claim, name)| [&username_key(name, Some(*claim))[..], &[0]].concat());
         let after = after.unwrap_or_default();
         let mut found = Vec::new();
         let first = prefix.bytes().next();
@@ -285,7 +286,7 @@ impl<T: Rows> Records<T> {
     }
 
     /// Returns all users that took a stance on a user, or that the user took one on, with both stances; each once, in
-    /// the order of their ids, from one on.
+    /// the order of their ids, starting with `from`.
     pub fn acquaintances(
         &self,
         user: UserId,

@@ -63,7 +63,7 @@ impl Store {
                 page.more = true;
                 break;
             }
-            page.messages.push(listing.listed_at(pos)?);
+            page.messages.push(listing.read_listed_at(pos)?);
         }
         Ok(page)
     }
@@ -99,7 +99,7 @@ impl Store {
     /// Reads the listed messages at these positions; leaves out positions without one.
     pub fn messages_at(&self, positions: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
         let mut listing = self.messages()?;
-        positions.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
+        positions.iter().filter_map(|&pos| listing.find_at(pos).transpose()).collect()
     }
 
     /// Reads a guest's claim to a name, if they ever claimed it.

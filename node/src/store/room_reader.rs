@@ -16,7 +16,7 @@ use starling_protocol::{
 
 use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
 
-/// The most uncounted messages (the reader's own, deleted ones) that the count of one room skips; the count ends there.
+/// The most uncounted messages (the viewer's own, deleted ones) that the count of one room skips; the count ends there.
 /// The same limit holds for other events that are skipped on the way to messages that arrived late.
 const PASSED_OVER_MAX: usize = UNREAD_COUNT_MAX;
 /// The most messages that one reader reads for the unread counts of all its rooms: enough for ten rooms with nothing
@@ -51,7 +51,7 @@ pub struct RoomReader {
 }
 
 /// A user, and a cache of the users that they have blocked.
-struct Reader {
+struct Viewer {
     user: UserId,
     blocked: BTreeMap<UserId, bool>,
 }
@@ -59,7 +59,7 @@ struct Reader {
 /// A count of unread messages in progress.
 struct Count {
     unread: Unread,
-    reader: Reader,
+    viewer: Viewer,
     passed_over: usize,
     reads_left: usize,
 }
@@ -101,24 +101,24 @@ impl RoomReader {
 
     /// Reads the last message of a room that a user sees: not one of a user that they have blocked.
     pub fn last_message(&mut self, room: RoomId, user: UserId) -> Result<Option<ListedMessage>, StoreError> {
-        let mut reader = Reader { user, blocked: BTreeMap::new() };
+        let mut viewer = Viewer { user, blocked: BTreeMap::new() };
         let mut shown = None;
         for pos in self.before(room, LAST)?.take(HIDDEN_MAX) {
             let pos = pos?;
             if let Some(posted) = self.posted_at(pos)?
-                && !reader.has_blocked(self.records(), &posted)?
+                && !viewer.has_blocked(self.records(), &posted)?
             {
                 shown = Some(pos);
                 break;
             }
         }
-        shown.map(|pos| self.messages.listed_at(pos)).transpose()
+        shown.map(|pos| self.messages.read_listed_at(pos)).transpose()
     }
 
     /// Returns the id of the last message at or before a position.
     pub fn message_at_or_before(&mut self, room: RoomId, pos: Pos) -> Result<Option<MessageId>, StoreError> {
         let pos = self.before(room, pos)?.next().transpose()?;
-        let message = pos.map(|pos| self.messages.listed_at(pos)).transpose()?;
+        let message = pos.map(|pos| self.messages.read_listed_at(pos)).transpose()?;
         Ok(message.map(|message| message.listed_id))
     }
 
@@ -128,15 +128,15 @@ impl RoomReader {
     /// beyond it, every message counts as unread without being read from the log.
     pub fn unread(&mut self, room: RoomId, user: UserId, member: &Member) -> Result<Unread, StoreError> {
         let reads_left = self.reads_left.max(UNREAD_READS_PER_ROOM_MIN);
-        let reader = Reader { user, blocked: BTreeMap::new() };
-        let mut count = Count { unread: Unread::default(), reader, passed_over: 0, reads_left };
+        let viewer = Viewer { user, blocked: BTreeMap::new() };
+        let mut count = Count { unread: Unread::default(), viewer, passed_over: 0, reads_left };
         self.count_unread(&mut count, room, member)?;
         self.reads_left = self.reads_left.saturating_sub(reads_left - count.reads_left);
         Ok(count.unread)
     }
 
     fn count_unread(&self, count: &mut Count, room: RoomId, member: &Member) -> Result<(), StoreError> {
-        let mark = self.records().read_mark(count.reader.user, room)?;
+        let mark = self.records().read_mark(count.viewer.user, room)?;
         let joined = Pos { hlc: member.since, ..LAST };
         let read = mark.as_ref().map_or(joined, |mark| mark.pos.max(joined));
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
@@ -175,27 +175,27 @@ impl RoomReader {
         Ok(())
     }
 
-    /// Counts a listed message, unless it is the reader's own, deleted, or from a blocked user.
+    /// Counts a listed message, unless it is the viewer's own, deleted, or from a blocked user.
     fn count(&self, count: &mut Count, room: RoomId, pos: Pos) -> Result<(), StoreError> {
-        let Count { unread, reader, passed_over, reads_left } = count;
+        let Count { unread, viewer, passed_over, reads_left } = count;
         if *reads_left == 0 {
             unread.messages += 1;
             return Ok(());
         }
         *reads_left -= 1;
         let posted = self.posted_at(pos)?.filter(|posted| posted.text.is_some());
-        let theirs = posted.filter(|posted| posted.sender.user() != Some(reader.user));
+        let theirs = posted.filter(|posted| posted.sender.user() != Some(viewer.user));
         match theirs {
-            Some(posted) if !reader.has_blocked(self.records(), &posted)? => {
+            Some(posted) if !viewer.has_blocked(self.records(), &posted)? => {
                 unread.messages += 1;
-                unread.mentions += usize::from(self.messages.mentions_user(room, &posted, reader.user)?);
+                unread.mentions += usize::from(self.messages.mentions_user(room, &posted, viewer.user)?);
             }
             _ => *passed_over += 1,
         }
         Ok(())
     }
 
-    /// Returns the positions of listed messages, from one on back in time.
+    /// Returns the positions of listed messages back in time, starting with `pos`.
     fn before(
         &self,
         room: RoomId,
@@ -217,7 +217,7 @@ impl RoomReader {
     }
 }
 
-impl Reader {
+impl Viewer {
     fn has_blocked(&mut self, records: &RecordsReader, posted: &MessagePosted) -> Result<bool, StoreError> {
         let Some(sender) = sender_user(posted.sender.key()) else { return Ok(false) };
         if let Some(&blocked) = self.blocked.get(&sender) {

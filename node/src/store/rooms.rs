@@ -84,8 +84,8 @@ impl<T: Rows> Records<T> {
         Ok(self.account(user)?.is_some_and(|account| account.deleted))
     }
 
-    /// Returns the members of a room, each with their key, in the order of succession. The first is at the key `from` or
-    /// behind it: to go on behind a member, give that member's key and a zero.
+    /// Returns the members of a room, each with their key, in the order of succession. The first is at or after the key
+    /// `from`; to continue after a member, append a zero byte to its key.
     pub fn members<'a>(
         &'a self,
         room: RoomId,
@@ -103,7 +103,7 @@ impl<T: Rows> Records<T> {
         Ok(self.get::<RoomCounts>(&Scope::room(room), &[])?.unwrap_or_default())
     }
 
-    /// Returns the banned users of a room in the order of their ids, from one on.
+    /// Returns the banned users of a room in the order of their ids, starting with `from`.
     pub fn bans<'a>(
         &'a self,
         room: RoomId,
@@ -133,7 +133,7 @@ impl<T: Rows> Records<T> {
         Ok(open.then_some((room, made)))
     }
 
-    /// Returns the invites of a room that were not revoked, in the order of their ids, from the given one.
+    /// Returns the invites of a room that were not revoked, in the order of their ids, starting with `from`.
     pub fn invites<'a>(
         &'a self,
         room: RoomId,
@@ -153,8 +153,8 @@ impl<T: Rows> Records<T> {
         Ok(self.get::<InviteUses>(&Scope::room(room), &id.0)?.unwrap_or(0))
     }
 
-    /// Returns the public rooms whose names begin with `folded`, in the order of their names; after the key `from`, if
-    /// given.
+    /// Returns the public rooms whose names begin with `folded`, in the order of their names, starting at the key
+    /// `from` (the part after the prefix; empty for the first).
     pub fn public_rooms<'a>(
         &'a self,
         folded: &str,

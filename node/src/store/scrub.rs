@@ -6,8 +6,8 @@
 use std::fs;
 
 use redb::{
-    AccessGuard, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
-    TableHandle, WriteTransaction,
+    Key, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableHandle,
+    WriteTransaction,
 };
 
 use super::{Store, StoreError, tables};
@@ -145,15 +145,13 @@ fn rewrite_leaf<K: Key + 'static>(
     key: &[u8],
 ) -> Result<(), StoreError> {
     let mut table = transaction.open_table(table)?;
-    let owned = |row: Option<Result<(AccessGuard<'_, K>, AccessGuard<'_, &'static [u8]>), StorageError>>| {
-        row.map(|row| {
-            row.map(|(key, value)| (K::as_bytes(&key.value()).as_ref().to_vec(), value.value().to_vec()))
-        })
-        .transpose()
-    };
-    let before = owned(table.range(..=K::from_bytes(key))?.next_back())?;
-    let after = owned(table.range(K::from_bytes(key)..)?.next())?;
-    for (key, value) in before.into_iter().chain(after) {
+    let mut rows = Vec::new();
+    let before = table.range(..=K::from_bytes(key))?.next_back();
+    for row in before.into_iter().chain(table.range(K::from_bytes(key)..)?.next()) {
+        let (key, value) = row?;
+        rows.push((K::as_bytes(&key.value()).as_ref().to_vec(), value.value().to_vec()));
+    }
+    for (key, value) in rows {
         table.remove(K::from_bytes(&key))?;
         table.insert(K::from_bytes(&key), &value[..])?;
     }

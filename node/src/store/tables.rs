@@ -141,7 +141,7 @@ pub fn message_key(sender: SenderKey, id: MessageId) -> [u8; 33] {
 pub type NameKey = [u8; 26];
 
 /// The prefix of a name's keys in [`NAME_CLAIMS`] and [`NAME_GROUPS`].
-pub fn name_key(room: RoomId, name: &GuestName) -> NameKey {
+pub fn guest_name_key(room: RoomId, name: &GuestName) -> NameKey {
     let hash = blake3::derive_key("starling 2026 guest name in a key", name.folded().as_bytes());
     let mut key = [0; 26];
     key[..10].copy_from_slice(&room.0);

@@ -97,11 +97,11 @@ fn an_earlier_duplicate_of_another_node_moves_the_message() {
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a"), post(ROOM, 1, 6, "b")]).unwrap();
     let earlier = EventBody::MessagePosted(message(1, 6, "b"));
     let commit = committer.commit(3_000, 1, &[foreign(Seq(1), Hlc::from_unix_ms(1_500), earlier)]).unwrap();
-    assert_eq!(commit.listed.len(), 1, "it is sent again, for its place has changed");
+    assert_eq!(commit.quick_messages.len(), 1, "it is sent again, for its place has changed");
     assert_eq!(listed(&store), [(6, "b".to_owned()), (5, "a".to_owned())]);
     let later = EventBody::MessagePosted(message(1, 5, "a"));
     let commit = committer.commit(3_000, 1, &[foreign(Seq(2), Hlc::from_unix_ms(9_000), later)]).unwrap();
-    assert!(commit.listed.is_empty());
+    assert!(commit.quick_messages.is_empty());
     assert_eq!(listed(&store).len(), 2);
 }
 
@@ -111,7 +111,7 @@ fn the_earlier_of_two_senders_keeps_a_shared_id() {
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "late")]).unwrap();
     let earlier = EventBody::MessagePosted(message(2, 5, "early"));
     let commit = committer.commit(3_000, 1, &[foreign(Seq(1), Hlc::from_unix_ms(1_500), earlier)]).unwrap();
-    assert_eq!(commit.listed.len(), 2, "the other is listed under another id now");
+    assert_eq!(commit.quick_messages.len(), 2, "the other is listed under another id now");
     let listed = listed(&store);
     assert_eq!(listed[0], (5, "early".to_owned()));
     assert!(listed[1].0 != 5 && listed[1].1 == "late");
@@ -289,7 +289,7 @@ fn any_order_gives_the_same_names_and_the_same_digest() {
         let mut committer = Committer::new(Arc::clone(&store), NodeId([8; 16]), 0).unwrap();
         for events in events.chunks(1 + number % 3 * 4) {
             let commit = committer.commit(0, 1, &[Op::Received(events.to_vec())]).unwrap();
-            for (room, message) in &commit.listed {
+            for (room, message) in &commit.quick_messages {
                 let listed = store.page(*room, None, 100, None).unwrap().messages;
                 assert!(listed.contains(message), "{order:?}: what is sent live is what is listed");
             }

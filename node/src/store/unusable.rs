@@ -23,7 +23,8 @@ impl UnusableStore {
 }
 
 impl Store {
-    /// Makes the only writer of this store; see [`Committer::new`]. It reads most of the store, so damage shows here first.
+    /// Makes the only writer of this store; see [`Committer::new`]. It reads the heads, the last event of each origin
+    /// and all digests, so some damage already shows here.
     pub fn committer(self: &Arc<Self>, node: NodeId, now_ms: u64) -> Result<Committer, UnusableStore> {
         let file = self.file.as_deref().unwrap_or(Path::new("in memory"));
         self.guarded(|_| Committer::new(Arc::clone(self), node, now_ms))
@@ -36,7 +37,7 @@ fn advice(error: &StoreError) -> &'static str {
         StoreError::Io(_) => "",
         error if error.is_damage() => {
             "; put a backup in its place, or move it away: a node of a cluster is then refilled by its peers, and any \
-             node begins with an empty store by --fresh"
+             node can begin with an empty store with --fresh"
         }
         _ => "",
     }

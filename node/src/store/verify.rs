@@ -23,7 +23,7 @@ const REBUILDING: &str = "rebuilding";
 
 /// The findings of a check of a sound store.
 #[derive(Debug)]
-pub struct Report {
+pub struct CheckReport {
     /// Events in the log.
     pub events: u64,
     /// Origins in the log.
@@ -34,17 +34,22 @@ pub struct Report {
     pub scopes: BTreeMap<Scope, ScopeDigest>,
 }
 
-impl Report {
-    fn new(events: u64, shown: Snapshot) -> Self {
-        Self { events, origins: shown.vector.iter().len(), digest: shown.digest(), scopes: shown.scopes }
+impl CheckReport {
+    fn new(events: u64, snapshot: Snapshot) -> Self {
+        Self {
+            events,
+            origins: snapshot.vector.iter().len(),
+            digest: snapshot.digest(),
+            scopes: snapshot.scopes,
+        }
     }
 }
 
 impl Store {
     /// Reads everything: each event decodes and has the right key, each origin's log has no gaps, and the stored
     /// digests match the tables. Nobody may write meanwhile.
-    pub fn verify(&self) -> Result<Report, StoreError> {
-        let shown = self.snapshot()?;
+    pub fn verify(&self) -> Result<CheckReport, StoreError> {
+        let snapshot = self.snapshot()?;
         let mut book = DigestBook::default();
         let records = self.records()?;
         let see = |event: &Event| {
@@ -59,8 +64,8 @@ impl Store {
             book.applied(event, &touched);
             Ok(())
         };
-        let events = self.verify_log(&shown.vector, see, |_| Ok(()))?;
-        if self.vector()? != shown.vector {
+        let events = self.verify_log(&snapshot.vector, see, |_| Ok(()))?;
+        if self.vector()? != snapshot.vector {
             return Err(StoreError::Corrupt("something is writing to it".into()));
         }
         self.derive_digests(&mut book)?;
@@ -69,7 +74,7 @@ impl Store {
                 format!("the views of {scope} are not those that were written; rebuild them with --rebuild");
             return Err(StoreError::Corrupt(what));
         }
-        Ok(Report::new(events, shown))
+        Ok(CheckReport::new(events, snapshot))
     }
 
     /// Checks the log up to `to`, while others may append to it; passes each event to `see`, and returns the number of
@@ -110,8 +115,8 @@ impl Store {
         &self,
         scratch: &Self,
         progress: impl FnMut(u64) -> Result<(), StoreError>,
-    ) -> Result<Report, StoreError> {
-        let shown = self.snapshot()?;
+    ) -> Result<CheckReport, StoreError> {
+        let snapshot = self.snapshot()?;
         let mut batch = Vec::new();
         let derive = |event: &Event| {
             batch.push(event.clone());
@@ -121,19 +126,19 @@ impl Store {
                 scratch.append(&std::mem::take(&mut batch))
             }
         };
-        let events = self.verify_log(&shown.vector, derive, progress)?;
+        let events = self.verify_log(&snapshot.vector, derive, progress)?;
         scratch.append(&batch)?;
         let derived = scratch.snapshot()?.scopes;
-        let all = shown.scopes.keys().chain(derived.keys());
+        let all = snapshot.scopes.keys().chain(derived.keys());
         let digest = |of: &BTreeMap<Scope, ScopeDigest>, scope| of.get(scope).copied().unwrap_or_default();
         if let Some(scope) =
-            all.into_iter().find(|scope| digest(&shown.scopes, scope) != digest(&derived, scope))
+            all.into_iter().find(|scope| digest(&snapshot.scopes, scope) != digest(&derived, scope))
         {
             let what =
                 format!("the views of {scope} are not what its log says; stop the node and use --rebuild");
             return Err(StoreError::Corrupt(what));
         }
-        Ok(Report::new(events, shown))
+        Ok(CheckReport::new(events, snapshot))
     }
 
     /// Appends events to the log and applies them, as a commit does.

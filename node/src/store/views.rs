@@ -99,7 +99,7 @@ pub struct Counts {
 }
 
 /// Key in [`Name`], or the prefix of all claims to a name.
-pub fn name_key(name: &Username, pos: Option<Pos>) -> Vec<u8> {
+pub fn username_key(name: &Username, pos: Option<Pos>) -> Vec<u8> {
     let mut key = [name.as_str().as_bytes(), &[0]].concat();
     key.extend(pos.iter().flat_map(|pos| pos.to_bytes()));
     key

@@ -43,7 +43,7 @@ const BATCH_REQUESTS_MAX: usize = 1_024;
 /// The bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 
-/// A write, and the receiver of its result.
+/// A write, and where to send its result.
 #[derive(Debug)]
 enum Request {
     Post {
@@ -65,8 +65,8 @@ pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
     space: DiskSpace,
     busy: Arc<Busy>,
-    /// Milliseconds by which the clock is outside an agreeing majority of the nodes; 0 if it isn't.
-    clock_outside_ms: Arc<AtomicI64>,
+    /// The clock's offset from an agreeing majority, in milliseconds; 0 if it agrees.
+    clock_offset_ms: Arc<AtomicI64>,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
@@ -98,16 +98,16 @@ impl WriterHandle {
     /// Sets the verdict on this node's clock. While a majority of the nodes agrees on another time, users cannot write
     /// here: later messages of others would be dated by the wrong clock.
     pub fn set_clock(&self, verdict: ClockVerdict) {
-        let outside_ms = if let ClockVerdict::Wrong(ms) = verdict { ms } else { 0 };
-        self.clock_outside_ms.store(outside_ms, Ordering::Relaxed);
+        let offset_ms = if let ClockVerdict::Wrong(ms) = verdict { ms } else { 0 };
+        self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
     }
 
     fn admit_by_clock(&self) -> Result<(), Refusal> {
-        let outside_ms = self.clock_outside_ms.load(Ordering::Relaxed);
-        if outside_ms == 0 {
+        let offset_ms = self.clock_offset_ms.load(Ordering::Relaxed);
+        if offset_ms == 0 {
             return Ok(());
         }
-        Err(Refusal::new(ErrorCode::Unavailable, texts::node::clock_wrong(outside_ms)))
+        Err(Refusal::new(ErrorCode::Unavailable, texts::node::clock_wrong(offset_ms)))
     }
 
     /// Ends the writer once all earlier requests are durable.
@@ -131,7 +131,7 @@ impl WriterHandle {
     /// replication.
     pub async fn commit_from_reserve(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
-        if !self.space.admits_peers() {
+        if !self.space.admits_from_reserve() {
             // Below the peers' limit, users are refused too: this gives the refusal.
             self.space.admit_users()?;
         }
@@ -154,7 +154,7 @@ impl WriterHandle {
 
     /// Queues a request without waiting; returns whether the queue and the disk had room.
     fn enqueue_internal(&self, request: Request) -> bool {
-        self.space.admits_peers() && self.queue.try_send(request).is_ok()
+        self.space.admits_from_reserve() && self.queue.try_send(request).is_ok()
     }
 
     /// Queues an operation that nobody waits for; returns whether the queue and the disk had room.
@@ -202,13 +202,14 @@ impl Writer {
             queue: sender,
             space,
             busy: Arc::clone(&busy),
-            clock_outside_ms: Arc::default(),
+            clock_offset_ms: Arc::default(),
             refused,
         };
         (Self { committer, queue, durability, busy, metrics }, handle)
     }
 
-    /// Runs on a thread of its own until all handles are gone. The listener receives each commit.
+    /// Runs on a thread of its own until [`WriterHandle::end`] is called or all handles are gone. The listener
+    /// receives each commit.
     pub fn start(self, environment: Arc<dyn Environment>, listener: impl CommitListener) -> JoinHandle<()> {
         Arc::clone(&environment).spawn_thread("writer", Box::pin(self.run(environment, listener)))
     }
@@ -229,7 +230,7 @@ impl Writer {
                 let full = ending || batch.len() >= BATCH_REQUESTS_MAX || bytes >= BATCH_BYTES_MAX;
                 next = if full { None } else { self.queue.try_recv().ok() };
             }
-            let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let (ops, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             self.busy.set(Some(begun));
             let commit = match self.committer.commit(environment.now_ms(), environment.random_u64(), &ops) {
@@ -242,12 +243,17 @@ impl Writer {
             self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.pass_on(commit, replies, &mut listener).await;
+            self.pass_on(commit, responders, &mut listener).await;
         }
     }
 
     /// Passes a durable batch on: to sessions first, then to callers here, then to peers.
-    async fn pass_on(&self, mut commit: Commit, replies: Vec<Reply>, listener: &mut impl CommitListener) {
+    async fn pass_on(
+        &self,
+        mut commit: Commit,
+        responders: Vec<Responder>,
+        listener: &mut impl CommitListener,
+    ) {
         if let Some(own) = &commit.own {
             self.metrics.events.inc_by(own.events.len() as u64);
         }
@@ -257,9 +263,9 @@ impl Writer {
         listener.publish(&commit);
         let results = std::mem::take(&mut commit.results);
         let mut waiting = Vec::new();
-        for (reply, result) in replies.into_iter().zip(results) {
-            match reply {
-                Reply::Post { id, outcomes } => match result {
+        for (responder, result) in responders.into_iter().zip(results) {
+            match responder {
+                Responder::Post { id, outcomes } => match result {
                     OpResult::Done(pos) => waiting.push(self.pending_ack(id, pos, outcomes)),
                     refused => {
                         let _ = outcomes.send(PostOutcome {
@@ -269,10 +275,10 @@ impl Writer {
                         });
                     }
                 },
-                Reply::Op(done) => {
+                Responder::Op(done) => {
                     let _ = done.send(result);
                 }
-                Reply::None => {}
+                Responder::None => {}
             }
         }
         listener.replicate(commit, waiting).await;
@@ -295,23 +301,26 @@ impl Writer {
     }
 }
 
-/// The receiver of a request's result.
-enum Reply {
+/// Where to send a request's result.
+enum Responder {
     Post { id: MessageId, outcomes: mpsc::UnboundedSender<PostOutcome> },
     Op(oneshot::Sender<OpResult>),
     None,
 }
 
-/// Splits a request into operation and receiver; `None` if the writer has to end.
-fn split(request: Request) -> Option<(Op, Reply)> {
+/// Splits a request into its operation and where to send the result; `None` if the writer has to end.
+fn split(request: Request) -> Option<(Op, Responder)> {
     Some(match request {
         Request::Post { post, outcomes } => {
             let Post { room, message: posted, above_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, above_hlc, check: refuse_post_at_commit }, Reply::Post { id, outcomes })
+            (
+                Op::Post { room, posted, above_hlc, check: refuse_post_at_commit },
+                Responder::Post { id, outcomes },
+            )
         }
-        Request::Op { op, done } => (op, Reply::Op(done)),
-        Request::Apply(events) => (Op::Received(events), Reply::None),
+        Request::Op { op, done } => (op, Responder::Op(done)),
+        Request::Apply(events) => (Op::Received(events), Responder::None),
         Request::End => return None,
     })
 }

@@ -126,7 +126,7 @@ impl Host {
                 space,
                 refill: None,
                 open_store: Box::new(|_| open().map_err(|error| StartError::store(&config.data_dir, error))),
-                keep_members: Box::new(move |known| {
+                save_members: Box::new(move |known| {
                     *members.lock().unwrap() = known.to_vec();
                     Ok(())
                 }),

@@ -103,15 +103,15 @@ impl World {
             Output::Settled { token, copies, may_upgrade } => {
                 let run = self.nodes[node].run.as_mut()?;
                 let owed = if may_upgrade {
-                    run.core.reply_mut(token)?.clone()
+                    run.core.responder_mut(token)?.clone()
                 } else {
-                    run.core.take_reply(token)?
+                    run.core.take_responder(token)?
                 };
                 self.settled(node, &owed, copies);
                 None
             }
             Output::UpgradeExpired(token) => {
-                self.nodes[node].run.as_mut()?.core.take_reply(token);
+                self.nodes[node].run.as_mut()?.core.take_responder(token);
                 None
             }
             Output::ReadScopes { link, shard } => {
@@ -129,14 +129,14 @@ impl World {
             }
             Output::BarrierEnded(token, _) => {
                 let run = self.nodes[node].run.as_mut()?;
-                if let Some(Owed::Search(search)) = run.core.take_reply(token) {
+                if let Some(Owed::Search(search)) = run.core.take_responder(token) {
                     self.searched(node, &search);
                 }
                 None
             }
             Output::ClaimWaitEnded(token, outcome) => {
                 let run = self.nodes[node].run.as_mut()?;
-                if let Some(Owed::Claim(attempt)) = run.core.take_reply(token) {
+                if let Some(Owed::Claim(attempt)) = run.core.take_responder(token) {
                     self.claimed(node, attempt, outcome);
                 }
                 None

@@ -1,7 +1,7 @@
 //! Rooms that clients make and look for. A creation is answered once every peer in sync holds the room; a node answers
 //! 'no such room' only after it has caught up with them.
 
-use starling_node::{services::METADATA_WAIT_MS, writer::CopiesWait};
+use starling_node::{services::REPLICATION_WAIT_MS, writer::CopiesWait};
 use starling_protocol::{
     Pos, RoomId, VersionVector,
     replica::{LinkId, Millis, Until},
@@ -64,7 +64,7 @@ impl World {
 
     /// Waits as `node` does for metadata: until every peer in sync holds it.
     pub fn wait_for_metadata(&mut self, node: usize, Pos { origin, seq, .. }: Pos, until: Until, owed: Owed) {
-        let wait_for = CopiesWait { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
+        let wait_for = CopiesWait { origin, seq, until, wait_ms: REPLICATION_WAIT_MS, upgrade_ms: 0 };
         self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
     }
 

@@ -118,7 +118,7 @@ impl World {
         }
         self.coverage.commits += 1;
         self.nodes[node].durable.merge(&commit.vector);
-        for (room, message) in &commit.listed {
+        for (room, message) in &commit.quick_messages {
             if self.mutant == Some(Mutant::UnstableTieBreak) {
                 self.arrivals.push((node, message.pos));
             }

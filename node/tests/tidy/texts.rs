@@ -11,7 +11,7 @@ const OPENINGS: [&str; 9] = [
     "print_result(",
     "print_to_stderr(",
     "reasons.push(",
-    "troubles.push(",
+    "problems.push(",
     "Refusal::invalid(",
     "Answer::Done(",
     "Answer::Error(",

@@ -250,7 +250,7 @@ impl World {
                 }
                 Output::ClaimWaitEnded(token, _) => assert!(self.waiting.remove(&token), "answered twice"),
                 Output::UpgradeExpired(token) => assert!(self.upgradable.remove(&token), "answered twice"),
-                Output::BarrierEnded(token, _) => assert!(self.at_barrier.remove(&token), "passed twice"),
+                Output::BarrierEnded(token, _) => assert!(self.at_barrier.remove(&token), "ended twice"),
                 Output::Close(link, _) => closed.push(link),
             }
         }

@@ -209,7 +209,7 @@ mod tests {
         let opened = |service_key| SessionOpened {
             session: crate::SessionId([1; 16]),
             kind: SessionKind::Cookie,
-            password: Pos::MIN,
+            password_pos: Pos::MIN,
             key: [2; 32],
             user_agent: "".into(),
             expires_ms: None,

@@ -19,7 +19,8 @@ pub struct UserRegistered {
     pub password: Option<Box<str>>,
     /// Whether the account is an administrator.
     pub admin: bool,
-    /// The nodes that the claim waits for; `None` in events of kind 5, from before claims listed them.
+    /// The nodes that have to confirm the claim, listed before any did (see [`ClaimNarrowed`]); `None` in events of
+    /// kind 5, from before claims listed them.
     #[serde(with = "always_some")]
     pub waited_for: Option<Vec<NodeId>>,
 }
@@ -29,7 +30,8 @@ pub struct UserRegistered {
 pub struct UsernameChosen {
     /// The claimed username.
     pub username: Username,
-    /// The nodes that the claim waits for; `None` in events of kind 6, from before claims listed them.
+    /// The nodes that have to confirm the claim, listed before any did (see [`ClaimNarrowed`]); `None` in events of
+    /// kind 6, from before claims listed them.
     #[serde(with = "always_some")]
     pub waited_for: Option<Vec<NodeId>>,
 }
@@ -41,7 +43,7 @@ pub struct ClaimNarrowed {
     pub username: Username,
     /// The position of the event that claims it.
     pub claim: Pos,
-    /// The nodes that confirmed it.
+    /// The nodes that confirmed the claim. It no longer counts as waiting for the others that its event lists.
     pub waited_for: Vec<NodeId>,
 }
 
@@ -191,8 +193,8 @@ pub struct SessionOpened {
     pub session: SessionId,
     /// The kind of its credentials.
     pub kind: SessionKind,
-    /// The position of the change that set the password used to log in.
-    pub password: Pos,
+    /// The position of the registration or change that set the password in force when the session was opened.
+    pub password_pos: Pos,
     /// For a login: random bytes. The session's family key is derived from them and the service key. For a personal
     /// access token: its hash. Zero once it is erased.
     pub key: [u8; 32],
@@ -200,8 +202,8 @@ pub struct SessionOpened {
     pub user_agent: Box<str>,
     /// The session's end unless it is renewed (Unix milliseconds); `None` for a personal access token that never expires.
     pub expires_ms: Option<u64>,
-    /// The service key of its tokens. `None` for personal access tokens and for sessions of kind 12. The latter have
-    /// ended, because their events held the family key itself.
+    /// The service key of its tokens. `None` for personal access tokens, which stay valid, and for logins from before
+    /// service keys. Those logins have ended, because their events held the family key itself.
     pub service_key: Option<ServiceKeyId>,
 }
 
@@ -210,7 +212,7 @@ pub struct SessionOpened {
 pub(super) struct UnkeyedSessionOpened {
     session: SessionId,
     kind: SessionKind,
-    password: Pos,
+    password_pos: Pos,
     key: [u8; 32],
     user_agent: Box<str>,
     expires_ms: Option<u64>,
@@ -218,19 +220,19 @@ pub(super) struct UnkeyedSessionOpened {
 
 impl UnkeyedSessionOpened {
     pub(super) fn from_event(opened: &SessionOpened) -> Option<Self> {
-        let SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key: None } =
+        let SessionOpened { session, kind, password_pos, key, user_agent, expires_ms, service_key: None } =
             opened.clone()
         else {
             return None;
         };
-        Some(Self { session, kind, password, key, user_agent, expires_ms })
+        Some(Self { session, kind, password_pos, key, user_agent, expires_ms })
     }
 }
 
 impl From<UnkeyedSessionOpened> for SessionOpened {
     fn from(opened: UnkeyedSessionOpened) -> Self {
-        let UnkeyedSessionOpened { session, kind, password, key, user_agent, expires_ms } = opened;
-        Self { session, kind, password, key, user_agent, expires_ms, service_key: None }
+        let UnkeyedSessionOpened { session, kind, password_pos, key, user_agent, expires_ms } = opened;
+        Self { session, kind, password_pos, key, user_agent, expires_ms, service_key: None }
     }
 }
 

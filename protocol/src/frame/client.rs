@@ -117,12 +117,12 @@ impl<'a> MessageObject<'a> {
     }
 }
 
-/// The frames of `/ws` besides messages. The account socket sends some of them too ([`ServerFrame::ACCOUNT_KINDS`]).
+/// The frames of `/ws` besides messages. The live socket sends some of them too ([`ServerFrame::LIVE_KINDS`]).
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
-    /// The first frame of every connection. On a first connection its cursor covers nothing until the history has arrived
-    /// and a `cursor` frame follows; on a resume it is the one that you sent.
+    /// The first frame of every connection. On a first connection its cursor covers nothing; once the history has
+    /// arrived, a `cursor` frame brings one that covers it. On a resume it is the one that you sent.
     Welcome {
         /// The room's id.
         #[serde(rename = "roomID")]
@@ -198,7 +198,7 @@ pub enum ServerFrame<'a> {
 
 impl ServerFrame<'_> {
     /// The kinds that `/api/v1/live` sends too.
-    pub const ACCOUNT_KINDS: [&'static str; 4] = ["ack", "cursor", "error", "resync"];
+    pub const LIVE_KINDS: [&'static str; 4] = ["ack", "cursor", "error", "resync"];
 
     /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
@@ -247,8 +247,8 @@ pub struct ClientPost {
 /// The reason why a client's frame was refused. The text is shown to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientFrameError {
-    /// The JSON object has no string `body`.
-    #[error("a JSON object needs a string \"body\"")]
+    /// The JSON object has no string `body`, or has a field twice.
+    #[error("a JSON object needs a string \"body\", and may have each field only once")]
     NoBody {
         /// The id in the frame.
         id: Option<String>,

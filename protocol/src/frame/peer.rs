@@ -51,7 +51,8 @@ pub struct MeshNews {
 pub struct Hello {
     /// The highest protocol version that the sender supports.
     pub protocol_version: u16,
-    /// A random number of the sender's process. It distinguishes a restart from a second process with the same data.
+    /// A random number, drawn when the sender's process started; not its incarnation. It distinguishes a restart from a
+    /// second process with the same data.
     pub process: u64,
     /// The uptime of the process in milliseconds. Of two processes with one `NodeId`, the younger is the copy.
     pub uptime_ms: u64,
@@ -100,10 +101,10 @@ pub enum Presence {
     },
 }
 
-/// Events that the sender has made durable since its last confirmation on this link.
+/// The events that the sender has made durable since its last confirmation on this link, and its status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
-    /// The new heads of origins with new durable events; all heads in the first confirmation on a link.
+    /// The heads of origins with new durable events; all heads if this answers a `Vector`; empty in a heartbeat.
     pub new_heads: Vec<(OriginId, Seq)>,
     /// The head of the sender's own log; `None` if it has not written yet.
     pub own_head: Option<(OriginId, Seq)>,
@@ -138,7 +139,8 @@ pub struct ClaimAnswer {
 pub enum ReplicaFrame {
     /// New events of the sender's own origin, sent right after their commit.
     Push(Vec<Bytes>),
-    /// All that is durable on the sender: sent on connect, and every second while vectors differ.
+    /// All that is durable on the sender: sent on connect, and with the next heartbeat while vectors differ, after a
+    /// dropped frame, or while the receiver doesn't see the sender in sync.
     Vector(VersionVector),
     /// New durable events; also the heartbeat, every second.
     Confirm(Confirm),

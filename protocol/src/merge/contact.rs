@@ -1,6 +1,7 @@
 //! Contacts: each of two users has a register with a round and a stance. Declining, removing, blocking and unblocking
 //! begin a new round; requesting and accepting join the newest. Two users are contacts if both say yes in the same
-//! round. Blocked users must not find out: a block looks to them like a decline, and unblocking like nothing.
+//! round. Blocked users must not find out: a block looks to them like a decline. Unblocking looks like nothing, or like
+//! a decline if they sent a request during the block.
 
 use serde::{Deserialize, Serialize};
 

@@ -36,7 +36,7 @@ pub struct Claimed {
     pub renamed: Vec<GuestId>,
 }
 
-/// A guest's claim to a name, as known from the log.
+/// The claims of one guest to a name, as the log has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameClaim {
     /// The stamp of the guest's first claim.
@@ -46,8 +46,8 @@ pub struct NameClaim {
 }
 
 impl OverlapGroup {
-    /// Returns a group with only this guest: from their first claim of the name, if there was one before, and from a claim
-    /// between two stamps.
+    /// Returns a guest's span as a group of its own: from their first claim (`first`; `None` if this is it) to this
+    /// claim, which reaches from `one` to `other`, in either order.
     pub fn span(guest: GuestId, first: Option<Hlc>, one: Hlc, other: Hlc) -> Self {
         let first = first.unwrap_or(one);
         Self { start: first.min(one).min(other), holder: guest, end: first.max(one).max(other) }

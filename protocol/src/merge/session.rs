@@ -15,28 +15,30 @@ pub struct SessionState {
     /// Whether it was ended.
     pub ended: bool,
     /// The greatest number of a used refresh token.
-    pub used: Option<u64>,
+    pub last_refresh_number: Option<u64>,
     /// The last use of a refresh token.
     pub used_at: Hlc,
     /// The latest end of all renewals (Unix milliseconds).
-    renewed_ms: u64,
+    renewed_until_ms: u64,
     /// The position of the last password change made in it.
     last_password_change: Option<Pos>,
 }
 
 impl SessionState {
-    /// Whether the session is valid at `now_ms` (Unix milliseconds). `password` is the position of its user's current
-    /// password; `ends` says which of the account's sessions have ended. Doesn't check whether the account is disabled.
-    pub fn is_alive(&self, now_ms: u64, password: Pos, ends: SessionEnds) -> bool {
+    /// Whether the session is valid at `now_ms` (Unix milliseconds). `password_pos` is the position of the event that
+    /// set its user's current password; `ends` says which of the account's sessions have ended. Doesn't check whether
+    /// the account is disabled.
+    pub fn is_alive(&self, now_ms: u64, password_pos: Pos, ends: SessionEnds) -> bool {
         let Some((pos, opened)) = &self.opened else { return false };
         let personal = matches!(opened.kind, SessionKind::Personal(_));
         // The log holds its family key, so everybody who can read the log could forge its tokens.
         if !personal && opened.service_key.is_none() {
             return false;
         }
-        let has_password = opened.password == password || self.last_password_change == Some(password);
+        let has_password =
+            opened.password_pos == password_pos || self.last_password_change == Some(password_pos);
         let counts = if personal {
-            ends.tokens <= Some(opened.password)
+            ends.tokens <= Some(opened.password_pos)
         } else {
             has_password && ends.logins < Some(*pos)
         };
@@ -46,7 +48,7 @@ impl SessionState {
     /// Returns its end unless it is renewed (Unix milliseconds); `None` if it never expires.
     pub fn expires_ms(&self) -> Option<u64> {
         let (_, opened) = self.opened.as_ref()?;
-        Some(opened.expires_ms?.max(self.renewed_ms))
+        Some(opened.expires_ms?.max(self.renewed_until_ms))
     }
 
     /// Returns the time of its last use: when it was opened or last renewed.
@@ -65,9 +67,9 @@ pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> Session
         }
         EventBody::SessionsEnded(_) => state.ended = true,
         EventBody::RefreshTokenUsed(used) => {
-            state.used = state.used.max(Some(used.n));
+            state.last_refresh_number = state.last_refresh_number.max(Some(used.n));
             state.used_at = state.used_at.max(pos.hlc);
-            state.renewed_ms = state.renewed_ms.max(used.expires_ms);
+            state.renewed_until_ms = state.renewed_until_ms.max(used.expires_ms);
         }
         EventBody::PasswordChanged(_) => {
             state.last_password_change = state.last_password_change.max(Some(pos));
@@ -106,9 +108,9 @@ mod tests {
     }
 
     fn keyed(kind: SessionKind, service_key: Option<event::ServiceKeyId>) -> EventBody {
-        let (session, password, user_agent) = (SessionId([1; 16]), OPENED, "".into());
+        let (session, password_pos, user_agent) = (SessionId([1; 16]), OPENED, "".into());
         let (key, expires_ms) = ([1; 32], Some(1_000));
-        SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key }.into()
+        SessionOpened { session, kind, password_pos, key, user_agent, expires_ms, service_key }.into()
     }
 
     fn used(n: u64, expires_ms: u64) -> EventBody {

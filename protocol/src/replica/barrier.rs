@@ -37,8 +37,8 @@ pub(super) struct Barrier {
 
 /// The result of [`Barrier::drive`].
 pub(super) struct Step {
-    /// The waiters that are done, with the values of [`super::Output::BarrierEnded`].
-    pub(super) passed: Vec<(Token, Option<usize>)>,
+    /// The waits that have ended, with the values of [`super::Output::BarrierEnded`].
+    pub(super) ended: Vec<(Token, Option<usize>)>,
     /// The links to send a probe with the id `exchange` to.
     pub(super) probe: Vec<LinkId>,
     pub(super) exchange: u64,
@@ -81,22 +81,22 @@ impl Barrier {
     }
 
     pub(super) fn drive(&mut self, now: Millis, held: &VersionVector, in_sync: BTreeSet<LinkId>) -> Step {
-        let mut step = Step { passed: Vec::new(), probe: Vec::new(), exchange: 0 };
+        let mut step = Step { ended: Vec::new(), probe: Vec::new(), exchange: 0 };
         let is_done = |exchange: &Exchange| exchange.unanswered.is_empty() && held.covers(&exchange.target);
         if let Some(exchange) = self.running.take_if(|exchange| is_done(exchange)) {
             let answered = Some(exchange.answered);
-            step.passed.extend(exchange.waiters.into_iter().map(|(token, _)| (token, answered)));
+            step.ended.extend(exchange.waiters.into_iter().map(|(token, _)| (token, answered)));
         }
         // The longest wait includes the wait for an earlier exchange.
         let running = self.running.as_mut().map(|exchange| &mut exchange.waiters);
         for waiters in [running, Some(&mut self.next)].into_iter().flatten() {
-            step.passed
+            step.ended
                 .extend(waiters.extract_if(.., |waiter| waiter.1 <= now).map(|(token, _)| (token, None)));
         }
         self.running.take_if(|exchange| exchange.waiters.is_empty());
         if self.running.is_none() && !self.next.is_empty() {
             if in_sync.is_empty() {
-                step.passed.extend(self.next.drain(..).map(|(token, _)| (token, Some(0))));
+                step.ended.extend(self.next.drain(..).map(|(token, _)| (token, Some(0))));
             } else if now >= self.not_before {
                 step.exchange = self.fresh_id();
                 self.not_before = now + SPACING_MS;

@@ -1,7 +1,8 @@
-//! Claims to usernames: waits until the peers have confirmed a claim; the caller then decides whether it is granted. A claim waits for every node that is in
-//! sync both ways with the claimer, directly or through a common peer. A node confirms a claim with its whole vector, and
-//! the confirmation counts only once this node holds all of it. So a claimer sees the claims of all nodes that it waits
-//! for before it decides. A node that has seen a claim before its own commit refuses the name.
+//! Claims to usernames: waits until the peers have confirmed a claim; the caller then decides whether it is granted. A
+//! claim waits for every node that is in sync both ways with the claimer, directly or through a common peer. A peer
+//! confirms a claim with its whole vector. The claimer counts the confirmation only once it holds all of that vector
+//! itself. So a claimer sees the claims of all nodes that it waits for before it decides. A node that has seen a claim
+//! before its own commit refuses the name.
 //!
 //! The event of a claim lists the nodes that it waits for. That makes [`crate::merge::user::claim_wins`] correct: at most
 //! one of two claims is granted, unless neither waited to the end for the other's node. The state of the links
@@ -215,8 +216,12 @@ impl Replica {
         let has_confirmed = |node: &NodeId| confirmed.get(node).is_some_and(|held| self.held.covers(held));
         let (confirming, missing): (Vec<_>, Vec<_>) =
             claim.waited_for.iter().copied().partition(has_confirmed);
-        let is_excluded = |node| excluding_us.contains(node) || !self.must_wait_for(now, *node);
+        let need_not_wait_for = |node| excluding_us.contains(node) || !self.must_wait_for(now, *node);
         let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
-        if missing.iter().all(is_excluded) { Some(ClaimOutcome::Confirmed(confirming)) } else { expired }
+        if missing.iter().all(need_not_wait_for) {
+            Some(ClaimOutcome::Confirmed(confirming))
+        } else {
+            expired
+        }
     }
 }

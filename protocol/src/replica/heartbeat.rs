@@ -40,11 +40,11 @@ impl LocalStatus {
 }
 
 impl Replica {
-    /// Judges this node's wall clock by those of the peers in sync. The times of other peers may be old, since they were
-    /// queued behind the events that are being caught up.
+    /// Judges this node's wall clock by those of the peers that are in sync both ways. The times of others may be old,
+    /// since they were queued behind the events that are being caught up.
     pub fn clock(&self, now: Millis) -> ClockVerdict {
-        let heard = self.in_sync(now).filter(|link| link.peer_sees_us_in_sync);
-        clock_majority::judge(&heard.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
+        let peers = self.in_sync(now).filter(|link| link.peer_sees_us_in_sync);
+        clock_majority::judge(&peers.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
     }
 
     pub(super) fn set_local_status(

@@ -37,7 +37,7 @@ impl Add<u64> for Millis {
 /// The id of a link. It is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-/// The id of a waiter. The driver chooses it and never reuses it.
+/// The id of a waiter, a claim or a wait at a barrier. The driver chooses it and never reuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
@@ -87,7 +87,8 @@ pub struct Claim {
     pub since: Millis,
     /// The longest wait in milliseconds.
     pub wait_ms: u64,
-    /// The nodes to wait for, as the event lists them: the result of [`super::Replica::claim_peers`] before the commit.
+    /// The nodes that have to confirm the claim, as its event lists them: the result of
+    /// [`super::Replica::claim_peers`] before the commit.
     pub waited_for: Vec<NodeId>,
 }
 
@@ -221,8 +222,9 @@ pub enum Output {
         /// The peer's digests.
         scopes: Vec<(Scope, ScopeDigest)>,
     },
-    /// A waiter has passed its barrier. `Some(n)`: this node holds everything that its peers in sync held, and `n` of them
-    /// answered. `None`: 250 ms have passed, and it may lack something.
+    /// A wait at a barrier has ended. `Some(n)`: this node holds everything that the `n` peers that answered held;
+    /// those whose links went down before they answered are not among them. `None`: 250 ms have passed, and this node
+    /// may lack something.
     BarrierEnded(Token, Option<usize>),
     /// The peer broke the protocol: close the link, and log and count it.
     Close(LinkId, EventError),

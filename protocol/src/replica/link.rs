@@ -105,8 +105,9 @@ impl Link {
         }
     }
 
-    /// Resets the link as if it had just come up, after a suspension of this process. Frames from before it may still
-    /// arrive, so only frames after the answer to this probe count.
+    /// Takes the peer out of sync after a suspension of this process, until it has answered `probe` and caught up to
+    /// `held`. Frames from before the suspension may still arrive, so only those after the answer count. What the peer
+    /// confirmed stays confirmed.
     pub(super) fn reset(&mut self, held: VersionVector, probe: u64) {
         self.catch_up_target = Some(held);
         self.vector_received = false;

@@ -333,7 +333,7 @@ impl Replica {
     fn drive_barrier(&mut self, now: Millis, out: &mut Vec<Output>) {
         let in_sync = self.links.iter().filter(|(_, link)| link.is_in_sync(now)).map(|(&id, _)| id).collect();
         let step = self.barrier.drive(now, &self.held, in_sync);
-        out.extend(step.passed.into_iter().map(|(token, answered)| Output::BarrierEnded(token, answered)));
+        out.extend(step.ended.into_iter().map(|(token, answered)| Output::BarrierEnded(token, answered)));
         for link in step.probe {
             out.push(send(link, ReplicaFrame::Probe(step.exchange)));
         }

@@ -1,5 +1,5 @@
-//! Anti-entropy: plans which ranges to pull from which peers. One range per origin is pulled at a time, preferably from
-//! the node that wrote it, otherwise from any peer that has it.
+//! Anti-entropy: plans which ranges to pull from which peers. One range per origin is pulled at a time, first from the
+//! node that wrote it, otherwise from any peer that has it.
 
 use std::collections::BTreeMap;
 
@@ -22,16 +22,35 @@ const PULLS_PER_LINK_MAX: usize = 2;
 struct MissingOrigin {
     /// The time when events were first missing.
     since: Millis,
-    asked: Option<Asked>,
-    /// The number of failed attempts. Each goes to the next peer.
-    attempts: usize,
+    wait: Option<Wait>,
+    /// How often a wait for this origin has ended without events. It selects the peer to ask: 0 is the node that wrote
+    /// the events, if it has them.
+    turn: usize,
 }
 
+/// A wait before the next pull of an origin.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
-    /// The asked peer; `None` during a pause.
-    link: Option<LinkId>,
-    deadline: Millis,
+enum Wait {
+    /// Waits for the answer of the peer at this link until a deadline.
+    Answer(LinkId, Millis),
+    /// Pauses until a time.
+    Pause(Millis),
+}
+
+impl Wait {
+    fn deadline(self) -> Millis {
+        match self {
+            Self::Answer(_, deadline) | Self::Pause(deadline) => deadline,
+        }
+    }
+
+    /// Returns the link of the peer that was asked; `None` during a pause.
+    fn link(self) -> Option<LinkId> {
+        match self {
+            Self::Answer(link, _) => Some(link),
+            Self::Pause(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,16 +60,16 @@ impl PullPlanner {
     /// Notes that a peer has an origin's events up to `seq`, while this node has them up to `accepted`.
     pub(super) fn note(&mut self, origin: OriginId, seq: Seq, accepted: Seq, now: Millis) {
         if seq > accepted {
-            self.0.entry(origin).or_insert(MissingOrigin { since: now, asked: None, attempts: 0 });
+            self.0.entry(origin).or_insert(MissingOrigin { since: now, wait: None, turn: 0 });
         }
     }
 
     /// Handles the answer to a pull.
     pub(super) fn on_answer(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
         let Some(missing) = self.0.get_mut(&origin) else { return };
-        if missing.asked.is_some_and(|asked| asked.link == Some(link)) {
-            // The end of the pause counts as an attempt, so that the next peer is asked.
-            missing.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
+        if missing.wait.and_then(Wait::link) == Some(link) {
+            // After the pause it is the next peer's turn.
+            missing.wait = empty.then_some(Wait::Pause(now + RETRY_MS));
         }
     }
 
@@ -58,7 +77,7 @@ impl PullPlanner {
     pub(super) fn pause(&mut self, now: Millis, refusals: u32) {
         let pause = (RETRY_MS << refusals.min(5)).min(PAUSE_MS_MAX);
         for missing in self.0.values_mut() {
-            missing.asked = Some(Asked { link: None, deadline: now + pause });
+            missing.wait = Some(Wait::Pause(now + pause));
         }
     }
 
@@ -69,7 +88,7 @@ impl PullPlanner {
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         self.0
             .values()
-            .map(|missing| missing.asked.map_or(missing.since + PUSH_GRACE_MS, |asked| asked.deadline))
+            .map(|missing| missing.wait.map_or(missing.since + PUSH_GRACE_MS, Wait::deadline))
             .min()
     }
 
@@ -84,10 +103,8 @@ impl PullPlanner {
             return Vec::new();
         }
         let mut load: BTreeMap<LinkId, usize> = BTreeMap::new();
-        for asked in self.0.values().filter_map(|missing| missing.asked) {
-            if let Some(link) = asked.link {
-                *load.entry(link).or_default() += 1;
-            }
+        for link in self.0.values().filter_map(|missing| missing.wait?.link()) {
+            *load.entry(link).or_default() += 1;
         }
         let mut pulls = Vec::new();
         self.0.retain(|&origin, missing| {
@@ -97,13 +114,13 @@ impl PullPlanner {
             if holders.is_empty() {
                 return false;
             }
-            if let Some(asked) = missing.asked {
-                let lost = asked.link.is_some_and(|link| !links.contains_key(&link));
-                if now < asked.deadline && !lost {
+            if let Some(wait) = missing.wait {
+                let lost = wait.link().is_some_and(|link| !links.contains_key(&link));
+                if now < wait.deadline() && !lost {
                     return true;
                 }
-                missing.asked = None;
-                missing.attempts += 1;
+                missing.wait = None;
+                missing.turn += 1;
             }
             let origin_holder = holders.iter().find(|(_, link)| link.peer == origin.node);
             let origin_is_linked = links.values().any(|link| link.peer == origin.node);
@@ -111,17 +128,17 @@ impl PullPlanner {
                 return true;
             }
             let (&link_id, link) = match origin_holder {
-                Some(holder) if missing.attempts == 0 => *holder,
-                _ => holders[missing.attempts % holders.len()],
+                Some(holder) if missing.turn == 0 => *holder,
+                _ => holders[missing.turn % holders.len()],
             };
             let load = load.entry(link_id).or_default();
             if *load >= PULLS_PER_LINK_MAX {
-                missing.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
+                missing.wait = Some(Wait::Pause(now + RETRY_MS));
                 return true;
             }
             *load += 1;
             let to = link.confirmed.get(origin).min(head + PULL_EVENTS_MAX);
-            missing.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
+            missing.wait = Some(Wait::Answer(link_id, now + ANSWER_MS_MAX));
             pulls.push((link_id, origin, head.next(), to));
             true
         });

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Millis, Output, Replica, Token, Until};
 use crate::{NodeId, OriginId, Seq};
 
-/// The most answered waiters that may get one upgrade, because they were told of fewer copies than they wanted: some
-/// seconds of a busy node that has just lost its peers. Further waiters keep their first answer, which was true.
+/// Answered waiters that may still get an upgrade, at most. They were told of fewer copies than they wanted; this is
+/// some seconds of a busy node that has just lost its peers. Beyond that, the one whose time ends first keeps its
+/// answer, which was true.
 const UPGRADES_MAX: usize = 65_536;
 
 const FIRST_ORIGIN: OriginId = OriginId { node: NodeId([0; 16]), incarnation: 0 };

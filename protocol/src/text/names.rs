@@ -20,11 +20,16 @@ const VIRAMA: u8 = 9;
 pub(super) fn parse(text: &str, chars_max: usize) -> Result<Box<str>, TextError> {
     let text = normalized(text.trim());
     check_length(&text, chars_max)?;
-    let chars: Vec<char> = text.chars().collect();
-    for (at, &c) in chars.iter().enumerate() {
-        check_char(&chars, at, c)?;
+    if text.contains('~') {
+        return Err(TextError::Tilde);
     }
-    Ok(text)
+    check_visible(&text).map(|()| text)
+}
+
+/// Refuses controls, and invisible characters where they have no meaning.
+pub(super) fn check_visible(text: &str) -> Result<(), TextError> {
+    let chars: Vec<char> = text.chars().collect();
+    chars.iter().enumerate().try_for_each(|(at, &c)| check_char(&chars, at, c))
 }
 
 /// Returns the NFKC form.
@@ -56,7 +61,6 @@ fn normalized(text: &str) -> Box<str> {
 
 fn check_char(chars: &[char], at: usize, c: char) -> Result<(), TextError> {
     match c {
-        '~' => Err(TextError::Tilde),
         _ if is_control(c) => Err(TextError::Control),
         ZWJ if follows_virama(chars, at) || joins_emoji(chars, at) => Ok(()),
         ZWNJ if follows_virama(chars, at) || separates_joined_letters(chars, at) => Ok(()),

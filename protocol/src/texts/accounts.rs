@@ -16,11 +16,11 @@ pub const ALREADY_ASKED: &str = "you have already asked this user; wait for thei
 pub const NOT_ASKED: &str = "this user has not asked to be your contact";
 pub const NOT_BLOCKED: &str = "you have not blocked this user";
 pub const BLOCKED_NO_CONTACT: &str =
-    "this user is not your contact; you have blocked them, which /unblock ends";
+    "this user is not your contact; you have blocked them, and can unblock them";
 pub const NO_CONTACT: &str = "this user is not your contact";
 pub const DELETION_UNCONFIRMED: &str = "we couldn't confirm that your account was deleted; try again";
 pub const RENAMED_ONLY: &str =
-    "you can only choose a new name, once, if your account was renamed after a split";
+    "you can choose a new username once, and only if yours went to another account that claimed it first";
 pub const NO_SUCH_SESSION: &str = "you have no session with this id";
 pub const NO_SUCH_TOKEN: &str = "you have no token with this id";
 pub const TOKEN_INVALID: &str = "log in first: the token is invalid, or its session has ended";

@@ -6,6 +6,8 @@ pub const BEARER_MALFORMED: &str = "Authorization must be 'Bearer TOKEN'";
 pub const FRAMES_MUST_BE_TEXT: &str = "frames must be text";
 pub const ORIGIN_REFUSED: &str =
     "pages of other sites may not do this; the operator can allow a site in http.allowed_origins";
+pub const OWN_PAGES_ONLY: &str =
+    "this works only on this server's own pages; open the page there, and try again";
 pub const HOST_REFUSED: &str =
     "this server does not accept the name in Host; its operator can allow it in http.allowed_hosts";
 pub const METHOD_NOT_ALLOWED: &str = "this address does not support that method; see the documentation";
@@ -46,7 +48,7 @@ pub fn body_too_long(max_kib: usize) -> String {
 }
 
 pub fn too_long_to_store(max_bytes: usize) -> String {
-    format!("this is longer than {max_bytes} bytes, which is the most that is stored as one")
+    format!("this is too large: at most {max_bytes} bytes can be stored at once")
 }
 
 pub fn must_be_pos(parameter: &str) -> String {
@@ -68,7 +70,7 @@ pub fn must_be_seconds(least: impl Display, most: impl Display) -> String {
 
 /// `why` says what does not parse.
 pub fn bad_frame(why: impl Display) -> String {
-    format!("the frame: {why}")
+    format!("this frame is not a valid request: {why}")
 }
 
 /// `why` completes the sentence, such as `must not be empty`.

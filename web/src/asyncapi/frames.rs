@@ -83,7 +83,7 @@ pub fn sockets() -> [Socket; 2] {
 }
 
 fn is_shared(frame: &Frame) -> bool {
-    ServerFrame::ACCOUNT_KINDS.contains(&&*frame.kind)
+    ServerFrame::LIVE_KINDS.contains(&&*frame.kind)
 }
 
 /// Returns the two frames that post in a quick room.

@@ -19,8 +19,8 @@ don't know: later versions may add some. Your frames may have at most {} KiB.
 
 **Resume.** Keep the last `cursor` that you received, from `welcome`, `cursor` or `resync`. After a disconnect, connect \
 to any node with `?cursor=` and `?after=`, the greatest `pos` that you have shown or that was acked. The server sends what \
-you missed, then a `cursor` frame, then live frames. It may send something twice: replace it by its id. Send every post that \
-you got no `ack` for again, with the same id: it is posted once.
+you missed, then a `cursor` frame, then live frames. It may send something twice: if you already have something with \
+that id, replace it. Send every post that you got no `ack` for again, with the same id: it is posted once.
 
 **Resync.** A `resync` says that the server could not continue from your cursor, because it is too old or from another \
 service. Discard what you show and load it again: with the list operations of the OpenAPI document, or, in a quick room, from \

@@ -24,13 +24,13 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// The network that limits count this client as; see [`client_network`].
+    /// Returns the network under which the limits count this client; see [`client_network`].
     pub fn network(self) -> IpAddr {
         client_network(self.0)
     }
 }
 
-/// Returns the network that limits count as one client: an IPv4 address, or the /64 of an IPv6 address, because a
+/// Returns the network under which the limits count a client: an IPv4 address, or the /64 of an IPv6 address, because a
 /// household or a machine commonly has all addresses of one.
 pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -28,7 +28,7 @@ pub async fn apply(State(guard): State<Arc<Guard>>, request: Request, next: Next
     if !covers(request.uri().path()) {
         return next.run(request).await;
     }
-    let origin = guard.origins.foreign(request.headers()).cloned();
+    let origin = guard.origins.allowed_other_site(request.headers()).cloned();
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &origin {

@@ -29,7 +29,8 @@ pub enum Quota {
     MessagesPerSession,
     /// By user id, over all sessions and calls.
     MessagesPerAccount,
-    /// Messages beyond `MessagesPerSession`, by the same key. A socket that exceeds this too is closed with 4003.
+    /// By the same key as `MessagesPerSession`: frames that any rate limit refused. A socket that exceeds this too is
+    /// closed with 4003.
     FloodingPerSession,
     /// By user id.
     SearchesPerAccount,
@@ -104,7 +105,7 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::ContactRequestsPerAccount, "contact_requests_per_account", "60/h", "contact requests of one account"),
     // You can block any stranger, and each block is stored.
     limit(Quota::BlocksPerAccount, "blocks_per_account", "300/h", "blocks by one account"),
-    // Typing and reading; each sends a frame to everybody in the room.
+    // Typing (sent to everybody in the room), read positions and pings.
     limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "typing notices, read positions and pings of one session"),
     // Accounts are cheap: without this limit one address could use the limits of many accounts.
     limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests by logged-in users from one address"),

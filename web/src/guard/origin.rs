@@ -86,7 +86,7 @@ impl Origins {
 
     /// Returns the origin if the request comes from a page of another site that the operator allows. Such pages may use
     /// tokens, but never cookies.
-    pub fn foreign<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    pub fn allowed_other_site<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let value = headers.get(header::ORIGIN)?;
         let origin: Origin = value.to_str().ok()?.parse().ok()?;
         // The operator may have listed this server's own site too, whose pages may use cookies.
@@ -100,32 +100,38 @@ impl Origins {
     }
 
     /// Refuses requests from pages of other sites, unless the operator allows the site. Must be called before a WebSocket is
-    /// opened. Programs other than browsers send neither header and pass.
+    /// opened. Programs other than browsers send neither `Origin` nor `Sec-Fetch-Site`, and pass.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.foreign(headers).is_some() { Ok(()) } else { self.check_own(headers) }
+        if self.allowed_other_site(headers).is_some() || self.is_own_page(headers) {
+            return Ok(());
+        }
+        Err(Refusal::new(ErrorCode::Forbidden, texts::request::ORIGIN_REFUSED))
     }
 
     /// Refuses requests from pages of all other sites. Must be called before anything is changed by right of a cookie, and
     /// before a cookie is set.
     pub fn check_own(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.is_own_page(headers) {
+            return Ok(());
+        }
+        Err(Refusal::new(ErrorCode::Forbidden, texts::request::OWN_PAGES_ONLY))
+    }
+
+    fn is_own_page(&self, headers: &HeaderMap) -> bool {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         // Only browsers send this header; pages can't set it. `none` means that the user typed the address.
         let site = text(FETCH_SITE);
         if matches!(site, Some("same-origin" | "none")) {
-            return Ok(());
+            return true;
         }
-        let allowed = match text(header::ORIGIN) {
+        match text(header::ORIGIN) {
             None => site.is_none(),
             Some(origin) => origin.parse().is_ok_and(|origin: Origin| {
                 // If the browser sent `Sec-Fetch-Site`, that has decided already.
                 let own = site.is_none() && text(header::HOST).is_some_and(|host| origin.is_at(host));
                 own || self.own.as_ref() == Some(&origin)
             }),
-        };
-        if allowed {
-            return Ok(());
         }
-        Err(Refusal::new(ErrorCode::Forbidden, texts::request::ORIGIN_REFUSED))
     }
 }
 
@@ -182,9 +188,13 @@ mod tests {
                 (header::HOST, HeaderValue::from_static("chat.example")),
                 (header::ORIGIN, HeaderValue::from_static(origin)),
             ]);
-            assert_eq!(origins.foreign(&headers).is_some(), is_other, "{origin}");
+            assert_eq!(origins.allowed_other_site(&headers).is_some(), is_other, "{origin}");
             assert_eq!(origins.check_own(&headers).is_ok(), is_own, "{origin}");
             assert_eq!(origins.check(&headers).is_ok(), is_other || is_own, "{origin}");
+            // No setting lets another site use forms.
+            let said = [origins.check(&headers), origins.check_own(&headers)]
+                .map(|checked| checked.is_err_and(|refusal| refusal.detail.contains("allowed_origins")));
+            assert_eq!(said, [!is_other && !is_own, false], "{origin}");
         }
     }
 

@@ -120,7 +120,7 @@ struct Limiter {
     emission_interval: Duration,
     /// The most that pass at once.
     burst: NonZeroU32,
-    /// The longest that a burst may run ahead of it.
+    /// The longest that a burst may run ahead of the steady rate.
     burst_tolerance: Duration,
 }
 

@@ -24,7 +24,7 @@ pub struct Me {
     pub created_at: String,
 }
 
-/// A new session with its tokens, which are not shown again.
+/// A session with its current tokens, which are not shown again.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct LoggedIn {
     /// Your account.

@@ -130,6 +130,8 @@ pub mod error {
     pub const INVITE_INVALID: &str = "This invite doesn’t work";
     pub const INVITE_INVALID_DETAIL: &str = "part of the link is missing or mistyped; copy the whole link";
     pub const NOT_JOINED: &str = "You didn’t join the room";
+    /// The title if a link may be valid, but this node can't tell or act now.
+    pub const NOT_NOW: &str = "This didn’t work";
     pub const RESET_INVALID: &str = "This link doesn’t work anymore";
 }
 

@@ -56,7 +56,7 @@ struct NotReady {
     security(()),
 )]
 async fn check_liveness(State(operations): State<Arc<dyn Operations>>) -> Json<Health> {
-    Json(Health { status: "alive", errors: operations.troubles() })
+    Json(Health { status: "alive", errors: operations.problems() })
 }
 
 /// Check whether the process runs, like `/livez`
@@ -91,7 +91,7 @@ async fn check_readiness(
         Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {
-        return Json(Health { status: "ready", errors: operations.troubles() }).into_response();
+        return Json(Health { status: "ready", errors: operations.problems() }).into_response();
     }
     let reasons = Json(NotReady { status: "not ready", reasons });
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()

@@ -81,7 +81,7 @@ struct CreatedRoom {
 
 /// Create a quick room
 ///
-/// The body may be empty. When you get the response, every reachable node has the room.
+/// The body may be empty. The response waits until every reachable node has the room, for 250 ms at most.
 #[utoipa::path(
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
@@ -118,7 +118,7 @@ async fn create_quick_room(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct RoomExists {
+struct RoomExistsQuery {
     /// The room's id.
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
@@ -135,7 +135,7 @@ struct Exists {
 ///
 /// Returns false only after asking the reachable nodes.
 #[utoipa::path(
-    get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
+    get, path = "/room-exists", tag = tag::QUICK, params(RoomExistsQuery),
     responses(
         (status = 200, description = "Whether the room exists.", body = Exists),
         ErrorResponses<(BadRequest, GuestsDisabled)>,
@@ -145,7 +145,7 @@ struct Exists {
 async fn check_quick_room(
     State(settings): State<Arc<WebSettings>>,
     State(quick_rooms): State<Arc<dyn QuickRooms>>,
-    Query(query): Query<RoomExists>,
+    Query(query): Query<RoomExistsQuery>,
 ) -> Result<Json<Exists>, Problem> {
     guests_allowed(&settings)?;
     let exists = match room_parameter(&query.room)? {
@@ -161,7 +161,7 @@ async fn check_quick_room(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct RoomMessages {
+struct RoomMessagesQuery {
     /// The room's id.
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
@@ -186,7 +186,7 @@ type QuickMessage = MessageObject<'static>;
 /// Returns the newest messages first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
-    params(RoomMessages, CursorHeader),
+    params(RoomMessagesQuery, CursorHeader),
     responses(
         (status = 200, description = "A page of messages.", body = List<QuickMessage>),
         ErrorResponses<(BadRequest, GuestsDisabled, NotFound)>,
@@ -198,22 +198,23 @@ async fn list_quick_messages(
     State(quick_rooms): State<Arc<dyn QuickRooms>>,
     State(cursors): State<Arc<dyn Cursors>>,
     headers: HeaderMap,
-    Query(query): Query<RoomMessages>,
+    Query(query): Query<RoomMessagesQuery>,
 ) -> Result<Response, Problem> {
     guests_allowed(&settings)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // Every list accepts the `next` of a page as `cursor`. In this list it is a position, like `before`.
-    let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
+    let before = query.before.map(|before| parse_pos("before", &before)).transpose()?;
+    let cursor = query.cursor.map(|cursor| parse_pos("cursor", &cursor)).transpose()?;
     cursor::wait(&*cursors, &headers).await?;
     quick_rooms.find(room).await?;
-    let page = quick_rooms.history(room, before, query.limit.0, None).await?;
+    let page = quick_rooms.history(room, before.or(cursor), query.limit.0, None).await?;
     let items = page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();
     let next = page.messages.last().filter(|_| page.more).map(|message| message.pos.to_string());
     Ok(Json(List { items, next }).into_response())
 }
 
 #[derive(Deserialize, IntoParams)]
-struct Ws {
+struct WsQuery {
     /// The room's id.
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
@@ -235,7 +236,7 @@ struct Ws {
 ///
 /// The AsyncAPI document, `/api/asyncapi.json`, describes its frames, its close codes and how to resume.
 #[utoipa::path(
-    get, path = "/ws", tag = tag::QUICK, params(Ws),
+    get, path = "/ws", tag = tag::QUICK, params(WsQuery),
     responses(
         (status = 101, description = "The connection is a WebSocket now."),
         ErrorResponses<(
@@ -250,7 +251,7 @@ async fn open_quick_socket(
     State(credentials): State<CredentialReader>,
     State(deps): State<SessionDeps>,
     headers: HeaderMap,
-    Query(query): Query<Ws>,
+    Query(query): Query<WsQuery>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     guests_allowed(&settings)?;
@@ -337,7 +338,7 @@ async fn joiner(
     let identity = identity.ok_or_else(|| bad_request(texts::request::USERNAME_MISSING))?;
     let user = deps.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
-        return Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::DELETED));
+        return Err(Refusal::new(ErrorCode::Unauthenticated, texts::accounts::DELETED));
     }
     Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

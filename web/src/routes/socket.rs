@@ -66,7 +66,8 @@ impl Upgrade {
     /// Accepts the upgrade, if this node serves users now and the client is within its limits.
     pub fn admit(self, deps: &SessionDeps) -> Result<Admitted, Box<Response>> {
         let Ok(upgrade) = self.asked_for else {
-            // RFC 6455, section 4.4. The header tells our page that the parameters are right.
+            // RFC 6455, section 4.4. `probe.js` asks without an upgrade to learn why a WebSocket failed: this header
+            // says that all but the upgrade was right.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
             let detail = if self.version < Version::HTTP_11 {
                 texts::request::WEBSOCKET_NEEDS_HTTP_11

@@ -27,7 +27,7 @@ pub struct ConnectionPermit {
 struct Counted {
     health_only: Option<HealthOnly>,
     connections: Gauge,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _slot: Option<ConnectionSlot>,
 }
 
@@ -72,17 +72,17 @@ impl ConnectionPermits {
     pub fn give(&self, peer: IpAddr, on_spare_fd: bool) -> Option<ConnectionPermit> {
         let network = client_network(peer);
         let ordinary = if on_spare_fd { None } else { self.ordinary(peer, network) };
-        let (place, slot, health_only) = if let Some((place, slot)) = ordinary {
-            (place, slot, None)
+        let (permit, slot, health_only) = if let Some((permit, slot)) = ordinary {
+            (permit, slot, None)
         } else {
             self.metrics.refused_connections.inc();
             let slot = self.reserved.take(network)?;
-            let place = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
-            (place, Some(slot), Some(HealthOnly))
+            let permit = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
+            (permit, Some(slot), Some(HealthOnly))
         };
         let connections = self.metrics.connections.clone();
         connections.inc();
-        let counted = Counted { health_only, connections, _place: place, _slot: slot };
+        let counted = Counted { health_only, connections, _permit: permit, _slot: slot };
         Some(ConnectionPermit { shared: Arc::new(counted) })
     }
 

@@ -149,15 +149,15 @@ pub trait Accounts: Send + Sync + 'static {
     /// Returns the user's active sessions, 100 at most.
     async fn sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal>;
 
-    /// Ends a session. Errors: `NotFound` if it is not an active session of the user, `Forbidden` for a personal access
-    /// token.
+    /// Ends a session. Errors: `NotFound` if it is not an active session of the user, `Forbidden` if `who` is a
+    /// personal access token.
     async fn end_session(&self, who: Identity, session: SessionId) -> Result<(), Refusal>;
 
     /// Returns the user's personal access tokens, 50 at most.
     async fn personal_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal>;
 
     /// Creates a personal access token that is valid for `expires_in_s` seconds. Errors: `BadCredentials` if the password is
-    /// wrong, `Forbidden` if there are too many tokens, or for a personal access token.
+    /// wrong, `Forbidden` if there are too many tokens, or if `who` is a personal access token.
     async fn make_personal_token(
         &self,
         who: Identity,
@@ -166,7 +166,7 @@ pub trait Accounts: Send + Sync + 'static {
         expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal>;
 
-    /// Revokes a personal access token. Errors: `NotFound` if it is not an active token of the user, `Forbidden` for another
-    /// personal access token.
+    /// Revokes a personal access token. Errors: `NotFound` if it is not an active token of the user, `Forbidden` if
+    /// `who` is a personal access token other than this one.
     async fn revoke_personal_token(&self, who: Identity, token: SessionId) -> Result<(), Refusal>;
 }

@@ -27,7 +27,8 @@ pub struct ResetLink {
     pub expires_at: String,
 }
 
-/// Administration of accounts. Everybody but administrators gets `Forbidden`.
+/// Administration of accounts. Methods that take `by` refuse everybody but administrators with `Forbidden`; the others
+/// are for everybody who has the link.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
     /// Returns up to `limit` accounts whose names begin with `prefix`, in the order of their names; after the account

@@ -65,7 +65,7 @@ pub struct RoomUpdate {
     pub name: Option<RoomName>,
     /// The topic.
     pub topic: Option<Topic>,
-    /// The visibility; only the owner may change it.
+    /// The visibility; only an owner may change it.
     pub visibility: Option<Visibility>,
 }
 

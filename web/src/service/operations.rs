@@ -6,9 +6,9 @@ pub trait Operations: Send + Sync + 'static {
     fn not_ready(&self) -> Vec<String>;
 
     /// Returns the problems that do not keep the node from serving.
-    fn troubles(&self) -> Vec<String>;
+    fn problems(&self) -> Vec<String>;
 
-    /// Returns all metrics in the text format of Prometheus.
+    /// Returns all metrics in the text format of `OpenMetrics`.
     fn metrics(&self) -> String;
 
     /// Returns the public URLs of this node and its linked peers, as far as they are configured.

@@ -8,7 +8,7 @@ const NO_PROGRESS_MAX: u32 = 3;
 pub struct CatchUpProgress {
     /// The smallest backlog since the session was last without one.
     least: Option<usize>,
-    /// The number of catch-ups since then.
+    /// The number of catch-ups since that smallest backlog.
     without_progress: u32,
 }
 

@@ -37,8 +37,9 @@ impl CloseReason {
             Self::Policy => "You sent something that is not a valid WebSocket frame. Fix your program.",
             Self::TooBig => "You sent a frame over 128 KiB. Fix your program.",
             Self::SessionEnded => {
-                "Your session ended: you logged out, your password changed, your account was disabled, or (in a quick \
-                 room) a newer connection took over your name. Don't reconnect with the same token."
+                "Your session ended: you logged out, it expired or was revoked, your password changed, your account \
+                 was disabled or deleted, or (in a quick room) a newer connection took over your name. Don't reconnect \
+                 with the same token."
             }
             Self::TooSlow => "You read too slowly. Reconnect with your last cursor.",
             Self::Rate => "You sent too many messages or other frames. Wait before you reconnect.",

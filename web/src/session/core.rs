@@ -76,7 +76,7 @@ impl<'a> SessionCore<'a> {
     }
 
     /// Returns whether a cursor should follow the frames that are sent now, because the last is old or overdue.
-    pub fn cursor_is_old(&self) -> bool {
+    pub fn should_send_cursor(&self) -> bool {
         self.needs_cursor() && (self.is_overdue || self.cursor_at.elapsed() >= CURSOR_EVERY)
     }
 

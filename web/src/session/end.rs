@@ -15,7 +15,7 @@ pub enum End {
     Elsewhere(Serving),
     /// A later session of the same guest takes over.
     TakenOver,
-    /// The login ended: a logout, or a new password.
+    /// The login ended: a logout, its expiry or revocation, a new password, or a disabled or deleted account.
     LoggedOut,
     /// The session was too slow for its lane: the client should resume.
     Lagged,

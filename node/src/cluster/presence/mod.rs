@@ -29,7 +29,7 @@ use tokio::sync::{Notify, oneshot};
 pub use self::notifier::PresenceNotifier;
 use self::{
     people::People,
-    rooms::{ClaimLookup, Holder, NameShareRecord, Notice, Rooms},
+    rooms::{ClaimLookup, NameShareRecord, Notice, Rooms, SessionAt},
 };
 use super::LinkSender;
 use crate::{
@@ -85,13 +85,13 @@ impl PresenceMap {
         // Set once, at the start.
         let _ = self.store_and_writer.set((store, writer));
         let everyone: Vec<_> = self.state().rooms.all().collect();
-        self.renamed(everyone);
+        self.show_renamed(everyone);
     }
 
     /// Shows their rooms the new names of guests whose names changed in the log.
-    pub fn renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
+    pub fn show_renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
         let renamed = |state: &mut State, claims: ClaimLookup<'_>| {
-            let rename_one = |(room, guest)| state.rooms.renamed(room, guest, claims);
+            let rename_one = |(room, guest)| state.rooms.settle_renamed(room, guest, claims);
             guests.into_iter().flat_map(rename_one).collect()
         };
         self.change(self.state(), renamed);
@@ -136,7 +136,7 @@ impl PresenceMap {
         let mut state = self.state();
         state.peers.insert(peer, PeerFeed { sender, needs_resend: true });
         state.resend_all();
-        self.change(state, |state, claims| state.peer_gone(peer, claims));
+        self.change(state, |state, claims| state.clear_peer(peer, claims));
     }
 
     /// Ends all presence on a node, with the link to it.
@@ -146,7 +146,7 @@ impl PresenceMap {
             return;
         }
         state.peers.remove(&peer);
-        self.change(state, |state, claims| state.peer_gone(peer, claims));
+        self.change(state, |state, claims| state.clear_peer(peer, claims));
     }
 
     /// Handles a frame of presence from a peer.
@@ -156,12 +156,12 @@ impl PresenceMap {
             return;
         }
         self.change(state, |state, claims| match presence {
-            Presence::Reset => state.peer_gone(peer, claims),
+            Presence::Reset => state.clear_peer(peer, claims),
             Presence::Joined(all) => {
-                let joined = |present| state.rooms.joined(present, Holder::Peer(peer), claims);
+                let joined = |present| state.rooms.joined(present, SessionAt::Peer(peer), claims);
                 all.into_iter().flat_map(joined).collect()
             }
-            Presence::Left(present) => state.rooms.left(&present, claims),
+            Presence::Left(present) => state.rooms.end_session(&present, claims),
             Presence::Online(users) => {
                 for user in users {
                     state.people.set_at_peer(peer, user, true);
@@ -187,9 +187,9 @@ impl PresenceMap {
         self.persist_shared_names(&mut state);
     }
 
-    /// The number of guests and users present here and on linked nodes.
+    /// The number of entries in quick rooms, on this and all linked nodes; somebody in two rooms counts twice.
     pub fn count(&self) -> usize {
-        self.state().rooms.people()
+        self.state().rooms.entry_count()
     }
 
     /// Notifies the people in the rooms: one push per room, however many joined or left at once.
@@ -217,7 +217,7 @@ impl PresenceMap {
         self.change(self.state(), |state, claims| {
             // Also if this session is not shown here: a peer that has not heard of the later one may show it.
             state.send_to_peers(&Presence::Left(present.clone()));
-            state.rooms.left(present, claims)
+            state.rooms.end_session(present, claims)
         });
     }
 }
@@ -228,10 +228,10 @@ impl State {
         self.peers.get(&peer).is_some_and(|feed| feed.sender.id() == link)
     }
 
-    /// Ends all presence on a peer.
-    fn peer_gone(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
-        self.people.peer_gone(peer);
-        self.rooms.peer_gone(peer, claims)
+    /// Forgets all presence on a peer.
+    fn clear_peer(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
+        self.people.clear_peer(peer);
+        self.rooms.clear_peer(peer, claims)
     }
 
     /// Sends a passing event to all peers; a link whose queue is full loses it.
@@ -297,7 +297,7 @@ impl service::Presence for PresenceMap {
             if let Some(replaced) = state.rooms.taken_over_here(room, guest) {
                 state.send_to_peers(&Presence::Left(replaced));
             }
-            state.rooms.joined(present.clone(), Holder::Here(Some(sender)), claims)
+            state.rooms.joined(present.clone(), SessionAt::Here(Some(sender)), claims)
         });
         let map = self.me.clone();
         let release = move || {

@@ -59,8 +59,8 @@ impl People {
         }
     }
 
-    /// Ends all sessions of a peer.
-    pub fn peer_gone(&mut self, peer: NodeId) {
+    /// Forgets all presence on a peer.
+    pub fn clear_peer(&mut self, peer: NodeId) {
         for user in self.at_peers.remove(&peer).into_iter().flatten() {
             self.count(user, false);
         }
@@ -112,7 +112,7 @@ mod tests {
         assert!(!people.session_ended(ANN) && people.session_ended(ANN));
         assert!(people.is_online(ANN) && people.has_changes());
         assert_eq!(people.take_changes(), []);
-        people.peer_gone(PEER);
+        people.clear_peer(PEER);
         people.set_at_peer(PEER, ANN, true);
         assert_eq!(people.take_changes(), [], "a peer that sends everything again brings no news");
         people.set_at_peer(PEER, ANN, false);

@@ -17,16 +17,16 @@ use starling_protocol::{
 };
 
 use self::looks::Looks;
-pub use self::types::{ClaimLookup, Holder, NameShareRecord, Notice};
+pub use self::types::{ClaimLookup, NameShareRecord, Notice, SessionAt};
 
 #[derive(Debug)]
 struct Entry {
     present: Present,
-    holder: Holder,
+    at: SessionAt,
     /// The name that the room sees; `None` before [`Rooms::settle`] ran.
     shown: Option<String>,
-    /// Whether the writer was given a record that the guest shares their name.
-    is_persisted: bool,
+    /// Whether a record that the guest shares their name was put into `unwritten_shares`.
+    share_queued: bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Rooms {
     by_peer: HashMap<NodeId, HashMap<RoomId, usize>>,
     /// Sessions that are not shown because their guest has a later one, the latest last: those of peers, and those of
     /// this node whose user is on several devices.
-    superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, Holder)>>,
+    superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, SessionAt)>>,
     /// Records that the log has not taken yet.
     pub unwritten_shares: Vec<NameShareRecord>,
 }
@@ -96,7 +96,7 @@ impl Rooms {
     /// Returns the session on this node that a later one of the same guest takes over.
     pub fn taken_over_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
         let entry = self.entry(room, guest)?;
-        let taken_over = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
+        let taken_over = matches!(entry.at, SessionAt::Here(_)) && !entry.present.account;
         taken_over.then(|| entry.present.clone())
     }
 
@@ -110,7 +110,7 @@ impl Rooms {
         guests.filter_map(|entry| entry.shown.clone()).collect()
     }
 
-    pub fn people(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.by_id.values().map(|room| room.guests.len()).sum()
     }
 
@@ -122,12 +122,9 @@ impl Rooms {
     /// The sessions of this node.
     pub fn here(&self) -> impl Iterator<Item = &Present> {
         let entries = self.by_id.values().flat_map(|room| room.guests.values());
-        let shown = entries.map(|entry| (&entry.present, &entry.holder));
-        let others = self.superseded.values().flatten().map(|(present, holder)| (present, holder));
-        shown
-            .chain(others)
-            .filter(|(_, holder)| matches!(holder, Holder::Here(_)))
-            .map(|(present, _)| present)
+        let shown = entries.map(|entry| (&entry.present, &entry.at));
+        let others = self.superseded.values().flatten().map(|(present, at)| (present, at));
+        shown.chain(others).filter(|(_, at)| matches!(at, SessionAt::Here(_))).map(|(present, _)| present)
     }
 
     /// Adds a session; of two sessions of one guest the later is shown. It takes over the earlier one, unless the guest has
@@ -135,28 +132,28 @@ impl Rooms {
     pub fn joined(
         &mut self,
         present: Present,
-        holder: Holder,
+        at: SessionAt,
         claims: ClaimLookup<'_>,
     ) -> Vec<(RoomId, Notice)> {
         let (room, guest, folded) = (present.room, present.guest, present.name.folded());
         if self.since(room, guest).is_some_and(|since| since > present.since) {
-            if present.account || matches!(holder, Holder::Peer(_)) {
-                self.supersede(present, holder);
+            if present.account || matches!(at, SessionAt::Peer(_)) {
+                self.supersede(present, at);
             }
             return Vec::new();
         }
-        let new = Entry { present, holder, shown: None, is_persisted: false };
+        let new = Entry { present, at, shown: None, share_queued: false };
         let (mut notices, mut names) = (Vec::new(), BTreeSet::from([folded]));
         let old = self.remove(room, guest);
         if let Some(old) = &old {
             names.insert(old.present.name.folded());
         }
         self.put(old.as_ref(), new, &mut notices);
-        match old.map(|old| (old.holder, old.present)) {
-            Some((Holder::Here(taken_over), Present { account: false, .. })) => {
+        match old.map(|old| (old.at, old.present)) {
+            Some((SessionAt::Here(taken_over), Present { account: false, .. })) => {
                 let _ = taken_over.map(|taken_over| taken_over.send(()));
             }
-            Some((holder, present)) => self.supersede(present, holder),
+            Some((at, present)) => self.supersede(present, at),
             None => {}
         }
         for name in names {
@@ -166,35 +163,35 @@ impl Rooms {
     }
 
     /// Ends a session; a later one of the same guest stays.
-    pub fn left(&mut self, present: &Present, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
+    pub fn end_session(&mut self, present: &Present, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
         let Present { room, guest, since, .. } = *present;
         if self.since(room, guest) == Some(since) {
-            return self.gone(room, [guest], claims);
+            return self.remove_guests(room, [guest], claims);
         }
         self.drop_superseded(room, guest, |entry, _| entry.since == since);
         Vec::new()
     }
 
-    /// Ends all sessions of a peer.
-    pub fn peer_gone(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
+    /// Forgets all presence on a peer.
+    pub fn clear_peer(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
         let rooms: Vec<_> = self.by_peer.get(&peer).into_iter().flat_map(HashMap::keys).copied().collect();
         for room in rooms {
             let guests = self.by_id.get(&room).into_iter().flat_map(|room| &room.guests);
-            let gone = guests.filter(|(_, entry)| matches!(entry.holder, Holder::Peer(held) if held == peer));
+            let gone = guests.filter(|(_, entry)| matches!(entry.at, SessionAt::Peer(held) if held == peer));
             let gone: Vec<_> = gone.map(|(&guest, _)| guest).collect();
             let superseded = self.superseded.range((room, GuestId([0; 16]))..=(room, GuestId([u8::MAX; 16])));
             for guest in superseded.map(|(&(_, guest), _)| guest).collect::<Vec<_>>() {
                 self.drop_superseded(room, guest, |_, held| held == Some(peer));
             }
-            notices.extend(self.gone(room, gone, claims));
+            notices.extend(self.remove_guests(room, gone, claims));
         }
         self.by_peer.remove(&peer);
         notices
     }
 
     /// Settles a guest's name after the log has changed it.
-    pub fn renamed(
+    pub fn settle_renamed(
         &mut self,
         room: RoomId,
         guest: GuestId,
@@ -212,7 +209,7 @@ impl Rooms {
     }
 
     /// Removes guests from a room.
-    fn gone(
+    fn remove_guests(
         &mut self,
         room: RoomId,
         guests: impl IntoIterator<Item = GuestId>,
@@ -249,7 +246,7 @@ impl Rooms {
             }
             None => {}
         }
-        if let Holder::Peer(peer) = new.holder {
+        if let SessionAt::Peer(peer) = new.at {
             self.count(peer, room, true);
         }
         let entries = self.by_id.entry(room).or_default();
@@ -259,12 +256,12 @@ impl Rooms {
     }
 
     /// Keeps a session of a guest who has a later one: clocks differ, so the later one may end first.
-    fn supersede(&mut self, present: Present, holder: Holder) {
-        let (room, guest, peer) = (present.room, present.guest, holder.peer());
+    fn supersede(&mut self, present: Present, at: SessionAt) {
+        let (room, guest, peer) = (present.room, present.guest, at.peer());
         self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
         let sessions = self.superseded.entry((room, guest)).or_default();
-        let at = sessions.partition_point(|(entry, _)| entry.since < present.since);
-        sessions.insert(at, (present, holder));
+        let index = sessions.partition_point(|(entry, _)| entry.since < present.since);
+        sessions.insert(index, (present, at));
         if let Some(peer) = peer {
             self.count(peer, room, true);
         }
@@ -273,14 +270,14 @@ impl Rooms {
     /// Removes and returns the latest session of a guest that was not shown.
     fn next_session(&mut self, room: RoomId, guest: GuestId) -> Option<Entry> {
         let sessions = self.superseded.get_mut(&(room, guest))?;
-        let (present, holder) = sessions.pop()?;
+        let (present, at) = sessions.pop()?;
         if sessions.is_empty() {
             self.superseded.remove(&(room, guest));
         }
-        if let Some(peer) = holder.peer() {
+        if let Some(peer) = at.peer() {
             self.count(peer, room, false);
         }
-        Some(Entry { present, holder, shown: None, is_persisted: false })
+        Some(Entry { present, at, shown: None, share_queued: false })
     }
 
     fn drop_superseded(
@@ -290,8 +287,8 @@ impl Rooms {
         is_over: impl Fn(&Present, Option<NodeId>) -> bool,
     ) {
         let Some(mut sessions) = self.superseded.remove(&(room, guest)) else { return };
-        for (_, holder) in sessions.extract_if(.., |(present, holder)| is_over(present, holder.peer())) {
-            if let Some(peer) = holder.peer() {
+        for (_, at) in sessions.extract_if(.., |(present, at)| is_over(present, at.peer())) {
+            if let Some(peer) = at.peer() {
                 self.count(peer, room, false);
             }
         }
@@ -337,9 +334,9 @@ impl Rooms {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
             let name = &entry.present.name;
             let unknown = || holders.iter().any(|other| other.0 != guest && !share_a_name(claim, other.2));
-            let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
-            if guest_here && !entry.is_persisted && unknown() {
-                entry.is_persisted = true;
+            let guest_here = matches!(entry.at, SessionAt::Here(_)) && !entry.present.account;
+            if guest_here && !entry.share_queued && unknown() {
+                entry.share_queued = true;
                 let shared = NameShared { guest, name: name.clone(), since };
                 self.unwritten_shares.push(NameShareRecord { room: id, shared, above_hlc });
             }
@@ -377,7 +374,7 @@ impl Rooms {
         if room.guests.is_empty() {
             self.by_id.remove(&room_id);
         }
-        if let Holder::Peer(peer) = entry.holder {
+        if let SessionAt::Peer(peer) = entry.at {
             self.count(peer, room_id, false);
         }
         Some(entry)

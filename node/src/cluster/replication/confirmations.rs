@@ -1,5 +1,5 @@
 //! The waits for confirmations by peers: for copies of an event, behind a barrier, for a claim on a name. The replica
-//! knows each wait by a token; this module keeps the receiver of its answer.
+//! knows each wait by a token; this module keeps where to send its answer.
 
 use std::collections::BTreeMap;
 
@@ -28,39 +28,39 @@ pub struct CommittedClaim {
     pub waited_for: Vec<NodeId>,
 }
 
-/// The receivers of answers, by the replica's tokens.
+/// Where to send answers, by the replica's tokens.
 #[derive(Debug)]
 pub(super) struct PendingReplies<R> {
-    replies: BTreeMap<Token, R>,
+    responders: BTreeMap<Token, R>,
     last_token: u64,
 }
 
 impl<R> Default for PendingReplies<R> {
     fn default() -> Self {
-        Self { replies: BTreeMap::new(), last_token: 0 }
+        Self { responders: BTreeMap::new(), last_token: 0 }
     }
 }
 
 impl<R> PendingReplies<R> {
-    fn add(&mut self, reply: R) -> Token {
+    fn add(&mut self, responder: R) -> Token {
         self.last_token += 1;
         let token = Token(self.last_token);
-        self.replies.insert(token, reply);
+        self.responders.insert(token, responder);
         token
     }
 }
 
 impl<R> DriverCore<R> {
     /// Waits for an event to be durable elsewhere.
-    pub fn wait(&mut self, now: Millis, wait_for: CopiesWait, reply: R, out: &mut Vec<Output>) {
+    pub fn wait(&mut self, now: Millis, wait_for: CopiesWait, responder: R, out: &mut Vec<Output>) {
         let CopiesWait { origin, seq, until, wait_ms, upgrade_ms } = wait_for;
-        let token = self.replies.add(reply);
+        let token = self.replies.add(responder);
         self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }), out);
     }
 
     /// Waits until this node holds all events that its peers in sync have now.
-    pub fn barrier(&mut self, now: Millis, reply: R, out: &mut Vec<Output>) {
-        let token = self.replies.add(reply);
+    pub fn barrier(&mut self, now: Millis, responder: R, out: &mut Vec<Output>) {
+        let token = self.replies.add(responder);
         self.handle(now, Input::Barrier(token), out);
     }
 
@@ -72,25 +72,25 @@ impl<R> DriverCore<R> {
     }
 
     /// Waits for the nodes that a committed claim names.
-    pub fn claim(&mut self, now: Millis, claim: CommittedClaim, reply: R, out: &mut Vec<Output>) {
+    pub fn claim(&mut self, now: Millis, claim: CommittedClaim, responder: R, out: &mut Vec<Output>) {
         let CommittedClaim { origin, seq, since, waited_for } = claim;
-        let token = self.replies.add(reply);
+        let token = self.replies.add(responder);
         let wait_ms = CLAIM_WAIT_MS;
         self.handle(now, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }), out);
     }
 
-    /// Returns the receiver of a token, if it still waits; more answers may follow.
-    pub fn reply_mut(&mut self, token: Token) -> Option<&mut R> {
-        self.replies.replies.get_mut(&token)
+    /// Returns where to send the answer to a token, if it still waits; more answers may follow.
+    pub fn responder_mut(&mut self, token: Token) -> Option<&mut R> {
+        self.replies.responders.get_mut(&token)
     }
 
-    /// Removes and returns the receiver of a token, if it still waits: no more answers follow.
-    pub fn take_reply(&mut self, token: Token) -> Option<R> {
-        self.replies.replies.remove(&token)
+    /// Removes and returns where to send the answer to a token, if it still waits: no more answers follow.
+    pub fn take_responder(&mut self, token: Token) -> Option<R> {
+        self.replies.responders.remove(&token)
     }
 
     /// The number of answers that are pending.
     pub fn pending_replies(&self) -> usize {
-        self.replies.replies.len()
+        self.replies.responders.len()
     }
 }

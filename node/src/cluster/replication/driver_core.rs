@@ -11,7 +11,7 @@ use super::{
     readiness::{CaughtUp, Readiness, StartState},
 };
 
-/// The state and decisions of a driver. `R` is the receiver of an answer.
+/// The state and decisions of a driver. `R` says where to send an answer.
 #[derive(Debug)]
 pub struct DriverCore<R> {
     replica: Replica,

@@ -90,7 +90,7 @@ pub struct Report {
     /// The number of missing events by origin.
     pub missing: Vec<(OriginId, u64)>,
     /// The number of answers that are pending.
-    pub waiting: usize,
+    pub pending_replies: usize,
     /// The digest of this node's views.
     pub digest: Digest,
 }
@@ -124,7 +124,7 @@ impl DriverHandle {
             clock: ClockVerdict::Agrees,
             peers: Vec::new(),
             missing: Vec::new(),
-            waiting: 0,
+            pending_replies: 0,
             digest: Digest::default(),
         };
         let shared = Shared {
@@ -203,8 +203,8 @@ impl DriverHandle {
         Some(Claiming { driver: self, since, waited_for: waited_for.await.ok()? })
     }
 
-    /// Waits until this node holds all events that its peers in sync have now, and returns their number; `None` after
-    /// 250 ms.
+    /// Waits until this node holds all events that its peers in sync have now. Returns the number of peers that
+    /// answered; `None` if it took more than 250 ms.
     pub async fn barrier(&self) -> Option<usize> {
         let (sender, passed) = oneshot::channel();
         self.send(DriverInput::Barrier(sender)).await;

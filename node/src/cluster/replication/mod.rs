@@ -51,8 +51,8 @@ struct LinkTo {
     sender: LinkSender,
 }
 
-/// The receiver of an answer.
-enum Reply {
+/// Where to send an answer.
+enum Responder {
     Copies(OnCopies),
     Barrier(oneshot::Sender<Option<usize>>),
     Claim(oneshot::Sender<ClaimOutcome>),
@@ -61,7 +61,7 @@ enum Reply {
 /// The task that replicates.
 pub struct Driver {
     environment: Arc<dyn Environment>,
-    core: DriverCore<Reply>,
+    core: DriverCore<Responder>,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
     links: HashMap<LinkId, LinkTo>,
@@ -185,7 +185,7 @@ impl Driver {
             }
             DriverInput::Wait(waiting) => self.wait(waiting),
             DriverInput::Barrier(passed) => {
-                self.drive(|core, now, out| core.barrier(now, Reply::Barrier(passed), out));
+                self.drive(|core, now, out| core.barrier(now, Responder::Barrier(passed), out));
             }
             DriverInput::ClaimPeers(answer) => {
                 // Dropped without an answer if the node is not ready.
@@ -194,7 +194,7 @@ impl Driver {
                 }
             }
             DriverInput::Claim(claim, answer) => {
-                self.drive(|core, now, out| core.claim(now, claim, Reply::Claim(answer), out));
+                self.drive(|core, now, out| core.claim(now, claim, Responder::Claim(answer), out));
             }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.core.replica().reachable(&vector));
@@ -206,7 +206,7 @@ impl Driver {
 
     fn wait(&mut self, waiting: PendingAck) {
         let PendingAck { wait_for, on_copies } = waiting;
-        self.drive(|core, now, out| core.wait(now, wait_for, Reply::Copies(on_copies), out));
+        self.drive(|core, now, out| core.wait(now, wait_for, Responder::Copies(on_copies), out));
     }
 
     fn handle(&mut self, input: Input) {
@@ -214,7 +214,10 @@ impl Driver {
     }
 
     /// Gives the core an input and carries out its outputs.
-    fn drive<T>(&mut self, decide: impl FnOnce(&mut DriverCore<Reply>, Millis, &mut Vec<Output>) -> T) -> T {
+    fn drive<T>(
+        &mut self,
+        decide: impl FnOnce(&mut DriverCore<Responder>, Millis, &mut Vec<Output>) -> T,
+    ) -> T {
         let (now, mut outputs) = (self.now(), Vec::new());
         let decided = decide(&mut self.core, now, &mut outputs);
         if !self.core.is_ready() {
@@ -247,21 +250,21 @@ impl Driver {
                     .run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
             Output::Settled { token, copies, may_upgrade } => {
-                if let Some(Reply::Copies(on_copies)) = self.core.reply_mut(token) {
+                if let Some(Responder::Copies(on_copies)) = self.core.responder_mut(token) {
                     on_copies(copies);
                 }
                 if !may_upgrade {
-                    self.core.take_reply(token);
+                    self.core.take_responder(token);
                 }
             }
-            Output::UpgradeExpired(token) => drop(self.core.take_reply(token)),
+            Output::UpgradeExpired(token) => drop(self.core.take_responder(token)),
             Output::BarrierEnded(token, answered) => {
-                if let Some(Reply::Barrier(passed)) = self.core.take_reply(token) {
+                if let Some(Responder::Barrier(passed)) = self.core.take_responder(token) {
                     let _ = passed.send(answered);
                 }
             }
             Output::ClaimWaitEnded(token, outcome) => {
-                if let Some(Reply::Claim(answer)) = self.core.take_reply(token) {
+                if let Some(Responder::Claim(answer)) = self.core.take_responder(token) {
                     let _ = answer.send(outcome);
                 }
             }

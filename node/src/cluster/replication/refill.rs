@@ -1,5 +1,5 @@
 //! The end of a refill: a node that lost its store has it back once a peer that holds the data sees it in sync. Until
-//! then it isn't ready while it hears no such peer, also after a restart.
+//! then it isn't ready, even after a restart.
 
 use std::{
     sync::{Arc, atomic::Ordering},

@@ -30,7 +30,7 @@ impl Driver {
             clock: replica.clock(now),
             peers: peers.collect(),
             missing: replica.missing().collect(),
-            waiting: replica.waiting(),
+            pending_replies: replica.waiting(),
             digest: replica.digest().views,
         };
         self.metrics.measure(&report);

@@ -95,9 +95,9 @@ impl Bench {
         for output in outputs {
             if let Output::Settled { token, copies, may_upgrade } = output {
                 let reply = if may_upgrade {
-                    self.core.reply_mut(token).copied()
+                    self.core.responder_mut(token).copied()
                 } else {
-                    self.core.take_reply(token)
+                    self.core.take_responder(token)
                 };
                 answers.push((reply.expect("the receiver waits"), copies, may_upgrade));
             }
@@ -248,7 +248,7 @@ fn a_claim_waits_for_three_and_a_half_seconds_at_most() {
         let outputs: Vec<_> = bench.tick().into_iter().chain(bench.beat(true)).collect();
         claimed = outputs.into_iter().find_map(|output| match output {
             Output::ClaimWaitEnded(token, outcome) => {
-                Some((bench.now, bench.core.take_reply(token), outcome))
+                Some((bench.now, bench.core.take_responder(token), outcome))
             }
             _ => None,
         });

@@ -21,7 +21,7 @@ const CANDIDATES_MAX: usize = 8;
 /// An account that the typed name may mean.
 struct Candidate {
     user: UserId,
-    password: Pos,
+    password_change: Pos,
     hash: String,
     /// Whether the typed name is the account's current one, and not one that it lost after a split.
     is_own_name: bool,
@@ -51,14 +51,14 @@ impl AccountsService {
             self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
             return Err(failed());
         }
-        for Candidate { user, password: change, hash, is_own_name } in candidates {
+        for Candidate { user, password_change, hash, is_own_name } in candidates {
             let verified = self.passwords.verify(caller, Some(hash), password.clone());
             let verified = verified.await.map_err(overloaded)?;
             if verified.ok {
                 if is_own_name {
                     self.passwords.remember(client.address, &account);
                 }
-                let checked = Checked { user, password: change };
+                let checked = Checked { user, password_change };
                 if verified.needs_rehash {
                     tokio::spawn(self.clone().rehash(checked, password));
                 }
@@ -69,7 +69,7 @@ impl AccountsService {
     }
 
     /// Hashes a password again, at today's cost.
-    async fn rehash(self, Checked { user, password: change }: Checked, password: String) {
+    async fn rehash(self, Checked { user, password_change: change }: Checked, password: String) {
         // Under load it is left to the next login.
         let Ok(hash) = self.passwords.hash(Caller::LoggedIn(user), password).await else { return };
         let hash: Box<str> = hash.into();
@@ -100,7 +100,12 @@ fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidat
             continue;
         }
         let password = password_of(records, user, |password| (password.change, password.hash.to_owned()))?;
-        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_own_name }));
+        candidates.extend(password.map(|(password_change, hash)| Candidate {
+            user,
+            password_change,
+            hash,
+            is_own_name,
+        }));
     }
     Ok(candidates)
 }

@@ -63,7 +63,7 @@ const ISSUER: &str = "starling";
 struct Checked {
     user: UserId,
     /// The event that set the password.
-    password: Pos,
+    password_change: Pos,
 }
 
 impl AccountsService {

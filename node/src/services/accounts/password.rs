@@ -23,7 +23,7 @@ impl AccountsService {
         let (change, hash) = present.await?.ok_or_else(unauthenticated)?;
         let verified = self.passwords.verify(Caller::LoggedIn(who.user), Some(hash), password).await;
         if verified.map_err(overloaded)?.ok {
-            Ok(Checked { user: who.user, password: change })
+            Ok(Checked { user: who.user, password_change: change })
         } else {
             SecurityEvent::PasswordCheckFailed.by(who.user).session(who.session).record();
             Err(wrong_password())
@@ -38,7 +38,7 @@ impl AccountsService {
         keep_tokens: bool,
     ) -> Result<(), Refusal> {
         require_login(who, "change the password")?;
-        let Checked { user, password: change } = self.confirm(who, present).await?;
+        let Checked { user, password_change: change } = self.confirm(who, present).await?;
         let hash: Box<str> =
             self.passwords.hash(Caller::LoggedIn(user), new).await.map_err(overloaded)?.into();
         let decide = move |tables: &Tables<'_>| {

@@ -80,7 +80,7 @@ impl AccountsService {
                 let decide = move |tables: &Tables<'_>| {
                     let records = &tables.records;
                     if password_of(records, checked.user, |password| password.change)?
-                        != Some(checked.password)
+                        != Some(checked.password_change)
                     {
                         return Ok(Decision::Refuse(wrong_password()));
                     }

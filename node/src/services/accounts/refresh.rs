@@ -32,7 +32,7 @@ impl AccountsService {
                 return Err(unauthenticated());
             }
             let family = known.family_key(self.service_keys.sealer()).ok_or_else(not_known_yet)?;
-            Ok::<_, Refusal>(token.judge(&family, known.state.used))
+            Ok::<_, Refusal>(token.judge(&family, known.state.last_refresh_number))
         };
         let mut verdict = judge().await?;
         if verdict == Verdict::Unknown {
@@ -69,7 +69,7 @@ fn use_token(
 ) -> Result<Decision, StoreError> {
     let known = find_session(&tables.records, user, session, now_ms)?.filter(|known| known.is_alive);
     let Some(KnownSession { state, .. }) = known else { return Ok(Decision::Refuse(unauthenticated())) };
-    Ok(match state.used.cmp(&Some(n)) {
+    Ok(match state.last_refresh_number.cmp(&Some(n)) {
         Ordering::Less => {
             let body = RefreshTokenUsed { session, n, expires_ms: now_ms + SESSION_MS };
             Decision::one(Scope::user(user), body)
@@ -102,7 +102,8 @@ mod tests {
         let session = SessionId([1; 16]);
         let (kind, user_agent, expires_ms) = (SessionKind::Tokens, "".into(), Some(u64::MAX));
         let (key, service_key) = ([1; 32], Some(ServiceKeyId([1; 16])));
-        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
+        let opened =
+            SessionOpened { session, kind, password_pos: password, key, user_agent, expires_ms, service_key };
         node.write(EventDraft::new(Scope::user(ANN), opened));
         for (n, expected) in [(0, "used"), (0, "the same"), (1, "used"), (0, "refused")] {
             let outcome = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {

@@ -87,7 +87,7 @@ impl AccountsService {
                 decision(drafts())
             })
         };
-        let password = claim::claim(&self.context, claimant, decide).await?;
-        Ok(Checked { user, password })
+        let password_change = claim::claim(&self.context, claimant, decide).await?;
+        Ok(Checked { user, password_change })
     }
 }

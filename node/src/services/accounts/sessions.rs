@@ -67,7 +67,7 @@ impl AccountsService {
     /// recently used login if there are too many.
     pub(super) async fn open(
         &self,
-        Checked { user, password }: Checked,
+        Checked { user, password_change }: Checked,
         kind: SessionKind,
         (key, service_key): ([u8; 32], Option<ServiceKeyId>),
         user_agent: &str,
@@ -76,10 +76,18 @@ impl AccountsService {
         let session = SessionId(self.context.environment.random());
         let now_ms = self.context.environment.now_ms();
         let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into();
-        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
+        let opened = SessionOpened {
+            session,
+            kind,
+            password_pos: password_change,
+            key,
+            user_agent,
+            expires_ms,
+            service_key,
+        };
         let decide = move |tables: &Tables<'_>| {
             let records = &tables.records;
-            if password_of(records, user, |password| password.change)? != Some(password) {
+            if password_of(records, user, |password| password.change)? != Some(password_change) {
                 return Ok(Decision::Refuse(bad_credentials()));
             }
             let ends = session_ends(records, user)?;
@@ -87,7 +95,7 @@ impl AccountsService {
             let mut tokens = 0;
             for (id, state) in records.open_sessions(user)? {
                 match &state.opened {
-                    Some((_, opened)) if state.is_alive(now_ms, password, ends) => {
+                    Some((_, opened)) if state.is_alive(now_ms, password_change, ends) => {
                         if is_personal(&opened.kind) {
                             tokens += 1;
                         } else {
@@ -108,7 +116,7 @@ impl AccountsService {
                 ended.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
             }
             let draft = EventDraft::new(Scope::user(user), opened.clone())
-                .above(password.hlc)
+                .above(password_change.hlc)
                 .above(ends.logins.max(ends.all).map(|pos| pos.hlc));
             Ok(Decision::Write(end_events(user, ended).into_iter().chain([draft]).collect()))
         };

@@ -27,7 +27,7 @@ use crate::{
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
-/// The origin of a request.
+/// The operator or user that makes a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
     /// The operator of the node, over the control socket.
@@ -128,7 +128,7 @@ impl AdministrationService {
     }
 
     /// The account with a name as it is shown, which may be `name~xxxx`.
-    pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
+    pub async fn find_by_shown_name(&self, name: String) -> Result<UserId, Refusal> {
         let unknown = Refusal::new(ErrorCode::NotFound, texts::accounts::no_account_named(&name));
         self.context.find_or_catch_up(move |records| records.find_by_shown_name(&name)).await?.ok_or(unknown)
     }

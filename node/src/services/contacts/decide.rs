@@ -73,7 +73,7 @@ fn refuse(act: ContactAction, relation: Relation) -> Decision {
     Decision::refuse(code, detail)
 }
 
-/// Opens the direct room of two contacts.
+/// Creates the direct room of two contacts.
 pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Decision, StoreError> {
     if records.user(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
@@ -86,7 +86,7 @@ pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Res
     if records.member_room(room)?.is_some() {
         return Ok(Decision::Nothing);
     }
-    let opened = MemberRoomCreated::Direct { one: user.min(other), other: user.max(other) };
-    let draft = EventDraft::new(Scope::room(room), opened);
+    let created = MemberRoomCreated::Direct { one: user.min(other), other: user.max(other) };
+    let draft = EventDraft::new(Scope::room(room), created);
     Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }

@@ -68,7 +68,7 @@ fn read(
         return Ok(None);
     }
     let Some(mark) = records.read_mark(who, room)? else { return Ok(None) };
-    let Some(message) = reader.messages.at(mark.pos)? else { return Ok(None) };
+    let Some(message) = reader.messages.find_at(mark.pos)? else { return Ok(None) };
     let (room_id, user_id) = (room.to_string(), who.to_string());
     let message_id = message.listed_id.to_string();
     Ok(Some(LiveFrame::Read { room_id, user_id, message_id }.to_json()))

@@ -34,13 +34,13 @@ pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
     }
 }
 
-/// Opens a room under a fresh id.
-pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
+/// Creates a room under a fresh id.
+pub fn create<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
     check_rooms_of_user(records, by, texts::rooms::IN_TOO_MANY_ROOMS)?;
     let NewRoom { name, topic, visibility } = new.clone();
-    let opened = MemberRoomCreated::Named { name, topic, visibility };
-    let opened = EventDraft::new(Scope::room(room), opened);
-    Ok(vec![opened, set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
+    let created = MemberRoomCreated::Named { name, topic, visibility };
+    let created = EventDraft::new(Scope::room(room), created);
+    Ok(vec![created, set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
 /// Changes attributes of a room. Only an owner may change the visibility, which exposes all earlier messages.
@@ -96,7 +96,7 @@ pub fn leave<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Draft
     Ok(leave_drafts(records, room, user)?)
 }
 
-/// The events of a departure. The last member takes the room along, as nobody else could delete it.
+/// The events of a departure. If nobody else is left, the room is deleted: nobody could delete it later.
 pub fn leave_drafts<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -306,7 +306,7 @@ fn check_rooms_of_user<T: Rows>(
     user: UserId,
     detail: &'static str,
 ) -> Result<(), Denied> {
-    // Direct rooms don't count; their members are since time 0.
+    // Direct rooms don't count; their members joined at time 0.
     let named = records.rooms_of(user)?.into_iter().filter(|(_, member)| member.since.0 > 0);
     if named.count() < ROOMS_PER_USER_MAX {
         return Ok(());

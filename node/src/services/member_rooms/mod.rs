@@ -93,7 +93,7 @@ fn role_name(role: Role) -> &'static str {
 impl MemberRooms for MemberRoomsService {
     async fn create(&self, by: UserId, new: NewRoom) -> Result<Room, Refusal> {
         let room = RoomId(self.context.environment.random());
-        self.commit_and_replicate(move |records| decisions::open(records, room, by, &new)).await?;
+        self.commit_and_replicate(move |records| decisions::create(records, room, by, &new)).await?;
         self.room(by, room).await
     }
 

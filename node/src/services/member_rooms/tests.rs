@@ -79,7 +79,7 @@ impl Node {
     pub(super) fn open(&mut self, by: UserId, n: u8, name: &str, visibility: Visibility) -> RoomId {
         let room = RoomId([n; 10]);
         let new = NewRoom { name: RoomName::parse(name).unwrap(), topic: Topic::default(), visibility };
-        self.act(move |records| decisions::open(records, room, by, &new)).unwrap();
+        self.act(move |records| decisions::create(records, room, by, &new)).unwrap();
         room
     }
 }

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The pause between two steps of a scrub, so that posts have the disk most of the time.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// The time that reads may hold back pages from before a scrub.
+/// The pause before the second pass: reads that began before the scrub have probably ended by then.
 const BEFORE_SECOND_PASS: Duration = Duration::from_secs(1);
 /// The wait before a failed scrub is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
@@ -70,7 +70,7 @@ impl Erasure {
             let step = self.context.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
             match step.await {
                 Ok((same, true)) => scrub = same,
-                // A slow read may have held pages back: scrub once more when it has ended.
+                // A slow read may have held pages back: scrub once more after a pause.
                 Ok((_, false)) => match again.take() {
                     Some(needed) => {
                         scrub = needed;

@@ -63,7 +63,7 @@ impl Messages for MessagesService {
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {
         let query = move |store: &Store| {
             let mut reader = store.messages()?;
-            let (room, message) = reader.listed_as(id)?.ok_or_else(no_such_message)?;
+            let (room, message) = reader.find_by_listed_id(id)?.ok_or_else(no_such_message)?;
             if !may_see(&reader.records, room, user, &message.posted.sender)? {
                 return Err(no_such_message().into());
             }

@@ -67,6 +67,6 @@ fn older(slice: TimelineSlice) -> (Vec<ListedMessage>, Option<PageCursor>) {
 
 /// The position of a message, if it is in the room.
 fn find_pos(reader: &mut MessagesReader, room: RoomId, id: MessageId) -> Result<Option<Pos>, StoreError> {
-    let found = reader.listed_as(id)?.filter(|(listed_in, _)| *listed_in == room);
+    let found = reader.find_by_listed_id(id)?.filter(|(listed_in, _)| *listed_in == room);
     Ok(found.map(|(_, message)| message.pos))
 }

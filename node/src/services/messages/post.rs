@@ -37,7 +37,7 @@ pub fn prepare(
     let sender = Sender::User(user);
     let key = MessageKey { sender: sender.key(), id: message.id };
     if let Some(reply_to) = message.reply_to
-        && reader.listed_as(reply_to)?.is_none_or(|(answered_in, _)| answered_in != room)
+        && reader.find_by_listed_id(reply_to)?.is_none_or(|(answered_in, _)| answered_in != room)
     {
         return Err(no_such_message().into());
     }

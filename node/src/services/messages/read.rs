@@ -15,8 +15,8 @@ use crate::{
 /// for the origin of the message itself.
 const ORIGINS_MAX: usize = READ_MARK_EVENTS_MAX * READ_MARK_EVENT_ORIGINS_MAX - 1;
 
-/// The mark of a member who has read a room up to a message, after they were sent what `seen` covers; without `seen`, all
-/// that is here.
+/// Returns the read mark of a member who has read the room up to `message`. `seen` covers the events they were sent;
+/// `None` stands for all that this node holds.
 pub fn mark(
     store: &Store,
     user: UserId,
@@ -29,11 +29,12 @@ pub fn mark(
     if reader.records.role(room, user)?.is_none() {
         return Err(no_such_room().into());
     }
-    let Some((_, message)) = reader.listed_as(message)?.filter(|(listed_in, _)| *listed_in == room) else {
+    let Some((_, message)) = reader.find_by_listed_id(message)?.filter(|(listed_in, _)| *listed_in == room)
+    else {
         return Err(no_such_message().into());
     };
     let pos = message.pos;
-    let mut written = reader.written_in(room, seen.unwrap_or(&held))?;
+    let mut written = reader.last_events_in(room, seen.unwrap_or(&held))?;
     // Marks are merged: this one needs only what earlier ones don't have.
     if let Some(known) = reader.records.read_mark(user, room)? {
         written.retain(|last| !known.seen.contains(last.origin, last.seq));

@@ -49,13 +49,13 @@ impl Tables<'_> {
         if kept.encoded() != event.encoded() {
             let key = tables::log_key(event.origin, event.seq);
             self.log.insert(&key, &kept.encoded()[..])?;
-            self.erased_row(LOG, &key)?;
+            self.erased_row(&LOG, &key)?;
         }
         Ok(kept)
     }
 
     /// Notes that a row was erased or shortened, for the next scrub.
-    pub(super) fn erased_row(&mut self, table: impl TableHandle, key: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn erased_row(&mut self, table: &impl TableHandle, key: &[u8]) -> Result<(), StoreError> {
         self.erased = true;
         self.to_rewrite.insert((table.name(), key), ())?;
         Ok(())
@@ -131,7 +131,7 @@ impl Tables<'_> {
         let stub = event.erased();
         if stub.encoded() != event.encoded() {
             self.log.insert(&key, &stub.encoded()[..])?;
-            self.erased_row(LOG, &key)?;
+            self.erased_row(&LOG, &key)?;
             let stays = stub.body.other_scopes();
             let gone = event.body.other_scopes().into_iter().filter(|touched| !stays.contains(touched));
             if let Some(room) = scope.as_room() {

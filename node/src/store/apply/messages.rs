@@ -11,7 +11,7 @@ use starling_protocol::{
     },
 };
 
-use super::{Listed, Tables, get, put};
+use super::{QuickMessage, Tables, get, put};
 use crate::store::{
     Change, StoreError,
     messages::key_of,
@@ -54,13 +54,14 @@ impl Tables<'_> {
         }
     }
 
-    /// Applies a post; returns the messages that are now listed in quick rooms and were not before.
+    /// Applies a post; returns the messages of quick rooms that are newly listed, have moved, or have another
+    /// listed id.
     pub(super) fn apply_post(
         &mut self,
         room: RoomId,
         pos: Pos,
         posted: &MessagePosted,
-    ) -> Result<Vec<Listed>, StoreError> {
+    ) -> Result<Vec<QuickMessage>, StoreError> {
         if let Sender::Guest { id, name } = &posted.sender {
             self.names.claim(&mut self.book, room, name, *id, (pos.hlc, pos.hlc))?;
         }

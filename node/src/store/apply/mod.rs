@@ -25,8 +25,8 @@ use super::{
     views::ServiceKey,
 };
 
-/// A message of a quick room that was posted, or has moved: its room and the message.
-pub type Listed = (RoomId, ListedMessage);
+/// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
+pub type QuickMessage = (RoomId, ListedMessage);
 
 /// All tables that events change, open in one transaction.
 pub struct Tables<'txn> {
@@ -122,9 +122,9 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Applies an event of the log to the views; returns the messages that are now listed in quick rooms and were not
-    /// before.
-    pub fn apply(&mut self, event: &Event) -> Result<Vec<Listed>, StoreError> {
+    /// Applies an event of the log to the views; returns the messages of quick rooms that are newly listed, have
+    /// moved, or have another listed id.
+    pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
         self.index_scope(&event.scope, event)?;
         // A resume reads the user's own scope, so it must also find what others write about them.
         let touched = event.body.other_scopes();

@@ -14,7 +14,7 @@ use crate::store::{
     tables::{INDEX, RECORDS},
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, Waited, administrator_index,
-        display_name_index, lookalike_index, name_key, open_session_index, was_asked_index,
+        display_name_index, lookalike_index, open_session_index, username_key, was_asked_index,
     },
 };
 
@@ -85,9 +85,9 @@ impl Tables<'_> {
             self.changes.push(Change::Profile(user));
         }
         if let Some(before) = before.filter(|before| after.deleted && !before.deleted) {
-            self.erased_row(RECORDS, &records::key::<User>(&Scope::user(user), &[]))?;
+            self.erased_row(&RECORDS, &records::key::<User>(&Scope::user(user), &[]))?;
             if let Some(name) = before.display_name() {
-                self.erased_row(INDEX, &display_name_index(name, user))?;
+                self.erased_row(&INDEX, &display_name_index(name, user))?;
             }
         }
         if after.is_admin() && !after.is_disabled() && !after.deleted {
@@ -114,7 +114,12 @@ impl Tables<'_> {
             self.records.put_index(&lookalike_index(form, looks, name.as_str()), &())?;
         }
         let row = (user, claimed.withdrawn);
-        self.records.put::<Name>(&mut self.book, &name.claim_scope(), &name_key(name, Some(claim)), &row)?;
+        self.records.put::<Name>(
+            &mut self.book,
+            &name.claim_scope(),
+            &username_key(name, Some(claim)),
+            &row,
+        )?;
         // An earlier claim that arrives later renames the present holder.
         let holder = self.records.holder(name)?;
         let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
@@ -133,7 +138,7 @@ impl Tables<'_> {
         self.records.merge::<Waited>(
             &mut self.book,
             &name.claim_scope(),
-            &name_key(name, Some(claim)),
+            &username_key(name, Some(claim)),
             rule,
         )?;
         Ok(())
@@ -144,7 +149,7 @@ impl Tables<'_> {
         let scope = Scope::user(user);
         for (session, state) in self.records.sessions(user)? {
             self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erase(state))?;
-            self.erased_row(RECORDS, &records::key::<Session>(&scope, &session.0))?;
+            self.erased_row(&RECORDS, &records::key::<Session>(&scope, &session.0))?;
             self.records.remove_index(&open_session_index(user, &session.0))?;
         }
         self.changes.push(Change::Profile(user));

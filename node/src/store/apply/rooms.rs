@@ -22,11 +22,11 @@ impl Tables<'_> {
     pub(super) fn apply_room(&mut self, room: RoomId, event: &Event) -> Result<(), StoreError> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
-            EventBody::MemberRoomCreated(opened) => {
+            EventBody::MemberRoomCreated(created) => {
                 self.apply_member_room(room, pos, &event.body)?;
-                if let MemberRoomCreated::Direct { one, other } = opened {
+                if let MemberRoomCreated::Direct { one, other } = created {
                     for user in [*one, *other] {
-                        // Stamped with the beginning of time: both sides of a split may open the room.
+                        // Stamped with the beginning of time: both sides of a split may create the room.
                         let set = MembershipChanged {
                             user,
                             membership: Membership::Member(Role::Member),
@@ -64,8 +64,8 @@ impl Tables<'_> {
         };
         let (index_before, index) = (before.as_ref().and_then(index), index(&after));
         if after.deleted && before.as_ref().is_some_and(|before| !before.deleted) {
-            self.erased_row(RECORDS, &records::key::<Room>(&Scope::room(id), &[]))?;
-            index_before.iter().try_for_each(|name| self.erased_row(INDEX, name))?;
+            self.erased_row(&RECORDS, &records::key::<Room>(&Scope::room(id), &[]))?;
+            index_before.iter().try_for_each(|name| self.erased_row(&INDEX, name))?;
         }
         if index_before != index {
             if let Some(gone) = index_before {
@@ -166,7 +166,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// A member uses up an invite, even if they leave later.
+    /// Counts a use of the invite by which a user became a member; it still counts if they leave.
     fn apply_invite_use(&mut self, room: RoomId, set: &MembershipChanged) -> Result<(), StoreError> {
         let Some(invite) = set.invite else { return Ok(()) };
         let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());

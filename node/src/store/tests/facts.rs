@@ -58,7 +58,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
                 }
             }
             EventBody::PasswordRehashed(PasswordRehashed { change, .. })
-            | EventBody::SessionOpened(SessionOpened { password: change, .. }) => {
+            | EventBody::SessionOpened(SessionOpened { password_pos: change, .. }) => {
                 let changes = facts.iter().filter(|(_, (of, body))| {
                     *of == scope
                         && matches!(body, EventBody::UserRegistered(_) | EventBody::PasswordChanged(_))
@@ -151,10 +151,10 @@ fn of_the_cluster() -> impl Strategy<Value = Fact> {
 fn of_people() -> impl Strategy<Value = Fact> {
     let kind = select(vec![SessionKind::Tokens, SessionKind::Cookie, SessionKind::Personal("secret".into())]);
     let opened = (session(), kind, place(), option::of(0_u64..9), option::of(service_key())).prop_map(
-        |(session, kind, password, expires_ms, service_key)| SessionOpened {
+        |(session, kind, password_pos, expires_ms, service_key)| SessionOpened {
             session,
             kind,
-            password,
+            password_pos,
             key: *b"secret secret secret secret secr",
             user_agent: "secret".into(),
             expires_ms,

@@ -130,7 +130,8 @@ fn write_sessions(node: &Node, user: UserId, sessions: &[(SessionId, SessionKind
         Committer::new(store, NodeId([9; 16]), 1_700_000_000_000).expect("it can be written to");
     for (session, kind, service_key) in sessions.iter().cloned() {
         let (key, user_agent, expires_ms) = ([7; 32], "".into(), Some(u64::MAX));
-        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
+        let opened =
+            SessionOpened { session, kind, password_pos: password, key, user_agent, expires_ms, service_key };
         let write = move |_: &Tables<'_>| {
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), opened.clone())]))
         };

@@ -69,7 +69,7 @@ async fn dns_that_does_not_answer_does_not_delay_the_start() {
     eprintln!("ready after {:.1} s", begun.elapsed().as_secs_f64());
     harness::eventually(harness::PATIENCE, "the name is said to be unanswered", async || {
         let problems = node.status()?["join_problems"].to_string();
-        if problems.contains("DNS does not answer") { Ok(()) } else { Err(problems) }
+        if problems.contains("DNS has not answered") { Ok(()) } else { Err(problems) }
     })
     .await;
     drop(dns);

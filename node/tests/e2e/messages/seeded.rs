@@ -57,7 +57,7 @@ pub fn seed(node: &Node, names: &[&str]) -> Seed {
         let opened = SessionOpened {
             session,
             kind: SessionKind::Personal("test".into()),
-            password,
+            password_pos: password,
             key: code.hash(),
             user_agent: "".into(),
             expires_ms: None,

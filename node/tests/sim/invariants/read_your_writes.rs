@@ -1,7 +1,7 @@
 //! Promise 6: when the creator of a room gets the answer, every peer in sync holds the room; and only a node that has
 //! caught up with its peers in sync answers 'no such room'.
 
-use starling_node::services::METADATA_WAIT_MS;
+use starling_node::services::REPLICATION_WAIT_MS;
 use starling_protocol::{Pos, replica::Millis};
 
 use super::copies;
@@ -11,7 +11,7 @@ use crate::{network::pair, rooms::Search, world::World};
 pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
     // The wait is over.
-    if world.now >= since + METADATA_WAIT_MS {
+    if world.now >= since + REPLICATION_WAIT_MS {
         return Ok(());
     }
     for (id, _, in_sync) in run.replica().lag(Millis(world.now)) {
@@ -25,7 +25,7 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
 
 /// Checks an answer whether a room exists.
 pub fn searched(world: &World, node: usize, search: &Search) -> Result<(), String> {
-    if world.now >= search.since + METADATA_WAIT_MS {
+    if world.now >= search.since + REPLICATION_WAIT_MS {
         return Ok(());
     }
     for (peer, link, had) in &search.had {

@@ -72,7 +72,7 @@ impl World {
             let room = RoomId(rng.random());
             self.people.rooms.push(room);
             let new = NewRoom { name, topic: Topic::parse("tea").unwrap(), visibility: Visibility::Public };
-            return of_rooms(move |records| rooms::open(records, room, user, &new));
+            return of_rooms(move |records| rooms::create(records, room, user, &new));
         };
         let role = pick(rng, &[Role::Owner, Role::Moderator, Role::Member]);
         let ban = rng.random_bool(0.5);

@@ -234,7 +234,7 @@ struct Logout {
 
 /// Log out
 ///
-/// When the response arrives, the session has ended on every reachable node.
+/// The response waits until the session has ended on every reachable node, for 250 ms at most.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),

@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Users {
+struct UsersQuery {
     /// The beginning of a username.
     #[param(max_length = 32)]
     q: Option<String>,
@@ -53,13 +53,13 @@ struct Users {
 ///
 /// Sorted by username.
 #[utoipa::path(
-    get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
+    get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(UsersQuery),
     responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn list_users(
     State(administration): State<Arc<dyn Administration>>,
     Caller(by): Caller,
-    Query(query): Query<Users>,
+    Query(query): Query<UsersQuery>,
 ) -> Result<Json<List<ManagedUser>>, Problem> {
     let mut invalid = problem::Invalid::default();
     let q = query.q.unwrap_or_default();

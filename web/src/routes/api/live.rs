@@ -19,7 +19,7 @@ use crate::{
     routes::socket::{Upgrade, parse_pos},
     session::{
         ResumePoint, SessionDeps,
-        account::{self, Account},
+        account::{self, SessionUser},
     },
     state::AppState,
 };
@@ -75,7 +75,7 @@ async fn open_account_socket(
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let account = Account { identity, client: admitted.client(), resume_point, last_seen_pos };
-    let session = async move |socket| account::run(deps, account, socket).await;
+    let user = SessionUser { identity, client: admitted.client(), resume_point, last_seen_pos };
+    let session = async move |socket| account::run(deps, user, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -55,6 +55,16 @@ pub fn show_again(problem: &Problem, form: impl FnOnce(Option<&Problem>) -> Mark
     as_page(problem, form(Some(problem)))
 }
 
+/// Answers with an error page for a link: only some errors say that the link itself is invalid.
+pub fn link_error_page(problem: &Problem, invalid_link: &str) -> Response {
+    error_page(problem, link_error_title(problem, invalid_link))
+}
+
+fn link_error_title<'a>(problem: &Problem, invalid_link: &'a str) -> &'a str {
+    let is_invalid = matches!(problem.code(), ErrorCode::NotFound | ErrorCode::BadRequest);
+    if is_invalid { invalid_link } else { pages::texts::error::NOT_NOW }
+}
+
 /// Answers with an error page.
 pub fn error_page(problem: &Problem, title: &str) -> Response {
     let mut detail = problem.detail().to_owned();
@@ -121,4 +131,21 @@ fn with_cookie(mut response: Response, name: &str, value: &str, seconds: u64) ->
     let cookie = HeaderValue::try_from(cookie).expect("tokens are URL-safe");
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: a link is called invalid only if it is, not while the node can't tell.
+    #[test]
+    fn a_link_is_not_called_invalid_by_a_node_that_cannot_tell() {
+        let title = |code| {
+            let problem = Problem::new(code, "try again");
+            link_error_title(&problem, "This link doesn’t work anymore")
+        };
+        assert_eq!(title(ErrorCode::NotFound), "This link doesn’t work anymore");
+        assert_eq!(title(ErrorCode::Unavailable), pages::texts::error::NOT_NOW);
+        assert_eq!(title(ErrorCode::RateLimited), pages::texts::error::NOT_NOW);
+    }
 }

@@ -11,7 +11,7 @@ use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::form::{Form, error_page, redirect, show_again};
+use super::form::{Form, link_error_page, redirect, show_again};
 use super::services::FormServices;
 use crate::{
     guard::{ClientAddress, Quota},
@@ -53,7 +53,7 @@ async fn reset_page(State(services): State<FormServices>, code: Result<Path<Stri
             StatusCode::OK,
             pages::reset(&code, Filled { username: &username, ..Filled::default() }),
         ),
-        Err(problem) => error_page(&problem, texts::RESET_INVALID),
+        Err(problem) => link_error_page(&problem, texts::RESET_INVALID),
     }
 }
 
@@ -87,7 +87,7 @@ async fn choose_password(
 ) -> Response {
     let (code, username) = match reset_code(&services, code).await {
         Ok(linked) => linked,
-        Err(problem) => return error_page(&problem, texts::RESET_INVALID),
+        Err(problem) => return link_error_page(&problem, texts::RESET_INVALID),
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
@@ -101,7 +101,9 @@ async fn choose_password(
     };
     match chosen.await {
         Ok(name) => redirect(&format!("/login?changed={name}")),
-        Err(problem) if problem.code() == ErrorCode::NotFound => error_page(&problem, texts::RESET_INVALID),
+        Err(problem) if problem.code() == ErrorCode::NotFound => {
+            link_error_page(&problem, texts::RESET_INVALID)
+        }
         Err(problem) => show_again(&problem, |problem| {
             pages::reset(&code, Filled { username: &username, problem, ..Filled::default() })
         }),

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     RegisterForm,
-    form::{Form, error_page, show_again},
+    form::{Form, link_error_page, show_again},
     make_account,
     services::FormServices,
 };
@@ -103,6 +103,6 @@ fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
         Some((code, filled)) if problem.code() != ErrorCode::NotFound => {
             show_again(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
         }
-        _ => error_page(problem, pages::texts::error::SETUP_CLOSED),
+        _ => link_error_page(problem, pages::texts::error::SETUP_CLOSED),
     }
 }

@@ -46,7 +46,7 @@ impl AccountSession<'_> {
                 true
             }
             ResumePoint::Cursor(cursor, text) => {
-                if self.caught_up
+                if self.node_holds_cursor
                     && let Some(backlog) = self.read_backlog(&cursor.vector).await?
                 {
                     self.core.delivery =

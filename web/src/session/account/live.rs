@@ -11,7 +11,7 @@ use starling_protocol::{CursorOwner, Hlc, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Account,
+    SessionUser,
     catch_up::{Backlog, user_presence},
     lane_set::LaneSet,
 };
@@ -52,7 +52,7 @@ pub struct AccountSession<'a> {
     /// Changes to send from the store before more frames of the lanes.
     pub(super) backlog: Option<Backlog>,
     /// Whether this node holds everything that the client's cursor covers.
-    pub(super) caught_up: bool,
+    pub(super) node_holds_cursor: bool,
     checked_at: Instant,
     /// A stamp that the client presented and this node may not hold: posts get greater ones.
     pub(super) above_hlc: Hlc,
@@ -65,14 +65,14 @@ impl<'a> AccountSession<'a> {
     /// Takes positions in the lanes, sends the welcome, and reads what the client lacks.
     pub async fn begin<S: Socket>(
         deps: &'a SessionDeps,
-        account: Account,
+        user: SessionUser,
         connection: &mut Connection<S>,
     ) -> Result<Self, End> {
-        let Account { identity, client, resume_point, last_seen_pos } = account;
+        let SessionUser { identity, client, resume_point, last_seen_pos } = user;
         let network = client.network;
         // Followed before any read: later commits are in the lanes, whatever is read.
         let mut lane_set = LaneSet::new(&deps.lanes, identity.user);
-        let caught_up = match &resume_point {
+        let node_holds_cursor = match &resume_point {
             ResumePoint::Cursor(cursor, _) => {
                 deps.cursors.wait_for(&cursor.vector).await == CatchUpOutcome::All
             }
@@ -96,7 +96,7 @@ impl<'a> AccountSession<'a> {
             sees_more_people: false,
             lane_set,
             backlog: None,
-            caught_up,
+            node_holds_cursor,
             checked_at: Instant::now(),
             network,
             above_hlc,
@@ -176,7 +176,7 @@ impl<'a> AccountSession<'a> {
     /// Sends one batch of the backlog or of the lanes.
     async fn step<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         // First, because the user may be logged out, or no longer in a room.
-        self.take_own(connection).await?;
+        self.send_own_lane(connection).await?;
         if self.backlog.is_some() {
             return self.send_backlog(connection).await;
         }
@@ -194,14 +194,14 @@ impl<'a> AccountSession<'a> {
     async fn finish_round<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
         self.core.delivery.reach(point);
-        if self.core.cursor_is_old() {
+        if self.core.should_send_cursor() {
             self.core.send_cursor(connection).await?;
         }
         self.core.on_caught_up(connection).await
     }
 
     /// Sends the frames of the user's own lane.
-    async fn take_own<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+    async fn send_own_lane<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         while self.lane_set.own_is_ready() {
             let mut frames = Vec::new();
             if self.lane_set.take_own(TAKE_FRAMES, &mut frames).is_err() {
@@ -225,7 +225,7 @@ impl<'a> AccountSession<'a> {
     ) -> Result<(), End> {
         // A commit is pushed to the lanes of users before those of rooms. So if it removed the user from the room, their
         // own lane already has that change.
-        self.take_own(connection).await?;
+        self.send_own_lane(connection).await?;
         if self.backlog.is_some() || !self.lane_set.follows(room) {
             return Ok(());
         }
@@ -256,7 +256,9 @@ impl<'a> AccountSession<'a> {
                 delivered += 1;
             }
         }
-        self.core.note_frames_sent(delivered);
+        if delivered > 0 {
+            self.core.note_frames_sent(delivered);
+        }
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::service::Identity;
 
 /// The user of a session, and the point from which their client resumes.
-pub struct Account {
+pub struct SessionUser {
     /// The user and their login.
     pub identity: Identity,
     /// The client's connection.
@@ -35,15 +35,15 @@ pub struct Account {
 }
 
 /// Runs the session of an account to its end and closes the socket.
-pub async fn run<S: Socket>(deps: SessionDeps, account: Account, socket: S) {
-    lifecycle::run(&deps, socket, async |connection| serve(&deps, account, connection).await).await;
+pub async fn run<S: Socket>(deps: SessionDeps, user: SessionUser, socket: S) {
+    lifecycle::run(&deps, socket, async |connection| serve(&deps, user, connection).await).await;
 }
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
-    account: Account,
+    user: SessionUser,
     connection: &mut Connection<S>,
 ) -> Result<Never, End> {
-    let mut session = AccountSession::begin(deps, account, connection).await?;
+    let mut session = AccountSession::begin(deps, user, connection).await?;
     session.run(connection).await
 }

@@ -143,7 +143,7 @@ impl<'a> QuickSession<'a> {
             self.core.note_frames_sent(delivered);
         }
         self.marks.pass(self.lane.position(), &mut self.core.delivery);
-        if self.core.cursor_is_old() {
+        if self.core.should_send_cursor() {
             self.core.send_cursor(connection).await?;
         }
         let at_end = end == self.lane.position();

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The most earlier messages on a first visit.
+/// The greatest number of earlier messages that a first visit gets.
 const HISTORY_MESSAGES: usize = 50;
 /// The most names in a welcome: 1.3 MB if all have the greatest length. The write buffer must hold them.
 const USERS_MAX: usize = 10_000;

@@ -180,7 +180,7 @@ impl Presence for Memory {
 }
 
 impl Operations for Memory {
-    fn troubles(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<String> {
         Vec::new()
     }
 

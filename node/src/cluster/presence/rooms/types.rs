@@ -1,18 +1,18 @@
-//! The holders of sessions, the log's claims, the notices for the people in a room, and the records for the log.
+//! Where sessions are, the log's claims, the notices for the people in a room, and the records for the log.
 
 use starling_protocol::{GuestId, GuestName, Hlc, NameShared, NodeId, RoomId, merge::guest_name::NameClaim};
 use tokio::sync::oneshot;
 
 /// The node that holds the session of an entry.
 #[derive(Debug)]
-pub enum Holder {
+pub enum SessionAt {
     /// This node; a guest's session is notified when a later one takes over.
     Here(Option<oneshot::Sender<()>>),
     /// A linked node.
     Peer(NodeId),
 }
 
-impl Holder {
+impl SessionAt {
     /// Returns the peer; `None` for a session of this node.
     pub fn peer(&self) -> Option<NodeId> {
         match self {

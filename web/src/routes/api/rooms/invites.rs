@@ -69,8 +69,8 @@ fn with_absolute_url(service: &ServiceUrl, invite: Invite) -> Invite {
 
 /// List the invites of a room
 ///
-/// Owners and moderators may do this. Invites that expired or are used up stay in the list until they are revoked or
-/// replaced.
+/// Owners and moderators may do this. Invites that expired or are used up stay in the list until they are revoked: by
+/// an owner or moderator, or by the server to make space for a new one.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(RoomPath, PageQuery),
     responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),

@@ -47,7 +47,7 @@ struct NewRoom {
     /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: String,
-    /// The topic, trimmed and without control characters; may be empty.
+    /// The topic, trimmed, without control characters and invisible characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
     /// The people who may find the room and join it.
@@ -56,7 +56,8 @@ struct NewRoom {
 
 /// Create a room
 ///
-/// You become its owner. When the response arrives, the room exists on every reachable node. You may be in 500 rooms.
+/// You become its owner. The response waits until every reachable node has the room, for 250 ms at most. You may be
+/// in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms", tag = tag::ROOMS,
     responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
@@ -92,7 +93,7 @@ async fn list_rooms(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct PublicRooms {
+struct PublicRoomsQuery {
     /// The beginning of a name, in any case of letters.
     #[param(max_length = 80)]
     q: Option<String>,
@@ -108,13 +109,13 @@ struct PublicRooms {
 ///
 /// Sorted by name. Rooms that you are in or banned from are left out, so a page may be shorter than its limit.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
+    get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRoomsQuery),
     responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
 )]
 async fn list_public_rooms(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
+    Query(PublicRoomsQuery { q, limit, cursor }): Query<PublicRoomsQuery>,
 ) -> Result<Json<List<Room>>, Problem> {
     let q = q.unwrap_or_default();
     let fits = q.chars().nth(ROOM_NAME_CHARS_MAX).is_none();
@@ -153,7 +154,7 @@ struct RoomPatch {
     /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
-    /// The topic, trimmed and without control characters; may be empty.
+    /// The topic, trimmed, without control characters and invisible characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
     /// The people who may find the room and join it. Only owners may change this.

@@ -13,7 +13,7 @@ use crate::{
     service::Identity,
     session::{
         ResumePoint, SessionDeps,
-        account::{self, Account},
+        account::{self, SessionUser},
         tests::{
             line::Line,
             support::{self, Memory, ORIGIN},
@@ -56,8 +56,8 @@ impl Client {
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
         let client = support::client_connection();
-        let account = Account { identity, client, resume_point, last_seen_pos: None };
-        tokio::spawn(account::run(SessionDeps::from_ref(&state), account, wire));
+        let user = SessionUser { identity, client, resume_point, last_seen_pos: None };
+        tokio::spawn(account::run(SessionDeps::from_ref(&state), user, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 

@@ -5,17 +5,22 @@ mod client;
 mod random;
 mod world;
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use starling_protocol::{cursor::CursorError, limits::REPLAY_EVENTS_MAX};
+use tokio::time::Instant;
 
 use self::{
     client::{Client, cursor},
     world::{ANN, BOB, EVE, ROOMS, typing},
 };
-use crate::{drain::Serving, lane::Utf8Bytes, session::ResumePoint};
+use crate::{
+    drain::Serving,
+    lane::Utf8Bytes,
+    session::{ResumePoint, core::CURSOR_EVERY},
+};
 
 #[tokio::test]
 async fn a_first_connection_gets_the_real_cursor_and_then_its_lanes() {
@@ -58,6 +63,19 @@ async fn a_cursor_is_offered_again_until_it_covers_what_was_sent() {
     client.expect(&["message 1", "cursor behind", "cursor behind"]).await;
     client.memory.unconfirmed.store(false, Ordering::Relaxed);
     client.expect(&["cursor 1"]).await;
+}
+
+/// Promise: a cursor follows the last frame that was sent within 200 ms, whatever happens that is not shown.
+#[tokio::test(start_paused = true)]
+async fn hidden_frames_do_not_delay_a_cursor() {
+    let mut client = Client::connected().await;
+    client.world.commit(1, ROOMS[0], BOB);
+    client.expect(&["message 1"]).await;
+    let sent = Instant::now();
+    tokio::time::sleep(CURSOR_EVERY - Duration::from_millis(20)).await;
+    client.world.push_ephemeral(ROOMS[0], ANN, typing(ANN));
+    client.expect(&["cursor 1"]).await;
+    assert!(sent.elapsed() <= CURSOR_EVERY, "it came after {:?}", sent.elapsed());
 }
 
 #[tokio::test]
