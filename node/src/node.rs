@@ -124,7 +124,7 @@ impl Node {
         let mode = StartMode::choose(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
         let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let old = found.filter(|_| matches!(mode, StartMode::Resume | StartMode::Refill));
+        let old = found.filter(|_| matches!(mode, StartMode::KeepIdentity | StartMode::Refill));
         let identity =
             old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
         let identity = if let StartMode::Refill = mode { identity.into_refilling() } else { identity };
@@ -208,8 +208,8 @@ impl Node {
 enum StartMode {
     /// None yet: a new directory.
     New,
-    /// Those of the last run.
-    Resume,
+    /// The identity of the last run, and its store if one was made.
+    KeepIdentity,
     /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
     /// start writes under a new origin.
     Refill,
@@ -223,13 +223,13 @@ impl StartMode {
         match found {
             None => Ok(Self::New),
             Some(identity) if dir.has_store()? => match config.fresh {
-                false => Ok(Self::Resume),
+                false => Ok(Self::KeepIdentity),
                 // The store is only partly refilled.
                 true if identity.is_refilling() => Ok(Self::Fresh),
                 true => Err(StartError::NotLost(file())),
             },
             Some(_) if config.fresh => Ok(Self::Fresh),
-            Some(identity) if !identity.had_store() => Ok(Self::Resume),
+            Some(identity) if !identity.had_store() => Ok(Self::KeepIdentity),
             Some(_) if config.cluster.is_some() => Ok(Self::Refill),
             Some(_) => Err(StartError::StoreLost(file())),
         }
@@ -275,7 +275,7 @@ fn open_store(
         }
         // Written before there is a store: if this start is interrupted, the next must not take a partial store for a full one.
         StartMode::Refill => dir.write_identity(&new)?,
-        StartMode::Resume => {}
+        StartMode::KeepIdentity => {}
     }
     // Opening the store locks it, so that what follows never happens to a running node.
     let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;

@@ -24,7 +24,8 @@ pub fn refuse_administration<T: Rows>(
     records: &Records<T>,
     user: UserId,
 ) -> Result<Option<Refusal>, StoreError> {
-    let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
+    let account =
+        records.existing_account(user)?.filter(|account| account.is_admin() && !account.is_disabled());
     let forbidden = || Refusal::new(ErrorCode::Forbidden, texts::accounts::ADMINISTRATORS_ONLY);
     Ok(account.is_none().then(forbidden))
 }
@@ -73,7 +74,7 @@ pub fn refuse_post<T: Rows>(
         return Ok(Some(no_such_room()));
     }
     if let Some(other) = other_direct_member(records, room, user)?
-        && records.user(other)?.is_none()
+        && records.existing_account(other)?.is_none()
     {
         return Ok(Some(Refusal::new(ErrorCode::Forbidden, texts::rooms::OTHER_DELETED)));
     }
@@ -107,7 +108,7 @@ pub fn has_blocked<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) 
 }
 
 /// Whether a user doesn't see another's presence and typing, because one of them blocked the other.
-pub fn hides_presence<T: Rows>(
+pub fn cannot_see_presence<T: Rows>(
     records: &Records<T>,
     viewer: UserId,
     from: UserId,

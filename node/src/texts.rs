@@ -116,7 +116,7 @@ pub fn store_damaged(damage: &str) -> String {
     )
 }
 
-/// The clock is `ahead_ms` before (positive) or after those of most other nodes.
+/// `ahead_ms` is positive if this clock is ahead of most others, negative if it is behind.
 pub fn clock_wrong(ahead_ms: i64) -> String {
     let (seconds, side) = (ahead_ms.unsigned_abs() / 1_000, if ahead_ms > 0 { "ahead of" } else { "behind" });
     format!("this node's clock is {seconds} s {side} the clocks of most other nodes; correct it")

@@ -15,9 +15,9 @@ pub enum ClockVerdict {
     Disputed(i64),
 }
 
-/// Judges this node's clock by the others. `ahead_ms` says by how many milliseconds each is ahead of this one.
-pub fn judge(ahead_ms: &[i64]) -> ClockVerdict {
-    let mut clocks = ahead_ms.to_vec();
+/// Judges this node's clock by those of its peers. `peers_ahead_ms` says by how many milliseconds each is ahead of it.
+pub fn judge(peers_ahead_ms: &[i64]) -> ClockVerdict {
+    let mut clocks = peers_ahead_ms.to_vec();
     clocks.push(0);
     clocks.sort_unstable();
     let majority = clocks.len() / 2 + 1;

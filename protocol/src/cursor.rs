@@ -19,9 +19,9 @@ pub const NONCE_BYTES: usize = 24;
 /// The owner of a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CursorOwner {
-    /// A person in a quick room. The id of a person with an account is their user id.
+    /// Anybody in a quick room, also a person with an account.
     Guest {
-        /// The person's id in the room.
+        /// The person's id in the room. That of a person with an account is their user id.
         id: GuestId,
         /// The quick room.
         room: RoomId,

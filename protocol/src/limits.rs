@@ -7,7 +7,7 @@ pub const MESSAGE_CHARS_MAX: usize = 8_000;
 pub const GUEST_NAME_CHARS_MAX: usize = 32;
 /// Characters in a room's name, at most, after trimming.
 pub const ROOM_NAME_CHARS_MAX: usize = 80;
-/// Characters in a user's name, at least and at most.
+/// Characters in a username: the least and the most.
 pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=USERNAME_CHARS_MAX;
 /// Characters in a username, at most.
 pub const USERNAME_CHARS_MAX: usize = 32;
@@ -80,7 +80,7 @@ pub const EVENT_BYTES_MAX: usize = 128 * 1024;
 pub const VIEW_ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Origins in one read mark event, at most: they take 34 bytes each. A mark with more origins is several events.
 pub const READ_MARK_EVENT_ORIGINS_MAX: usize = 3_000;
-/// Events of one read mark, at most. The origins that wrote in the room last go first.
+/// Events of one read mark, at most. If there are more origins, those that wrote in the room last are kept.
 pub const READ_MARK_EVENTS_MAX: usize = 8;
 /// Origins kept of a read mark, at most: those with the most events.
 pub const READ_MARK_ORIGINS_MAX: usize = 65_536;

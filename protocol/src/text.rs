@@ -63,7 +63,7 @@ pub fn folded(name: &str) -> Box<str> {
     names::composed(&UniCase::unicode(name).to_folded_case()).into()
 }
 
-/// Returns a search text in the form in which names are compared.
+/// Like [`folded`], for a text that was not parsed as a name: normalizes it (NFKC) first.
 pub fn fold_query(text: &str) -> Box<str> {
     folded(&names::composed(text))
 }

@@ -72,18 +72,18 @@ export class Connection {
     this.#wanted = true;
     if (wasLive && Date.now() - this.#since > STABLE_MS) this.#attempt = 0;
     const generation = this.#generation;
-    const problem = wasLive ? {} : await probe(query);
+    const result = wasLive ? {} : await probe(query);
     if (generation !== this.#generation) return; // It was opened or closed meanwhile.
-    if (problem.final) {
+    if (result.final) {
       this.close();
-      return this.on.refused(problem);
+      return this.on.refused(result);
     }
     // The first probe that finds nothing wrong means that the server has just come back.
-    const back = problem.passed && !this.#blocked;
-    this.#blocked = problem.passed;
+    const back = result.parametersAccepted && !this.#blocked;
+    this.#blocked = result.parametersAccepted;
     if (back) this.#attempt = 0;
     const atOnce = USE_ANOTHER_NODE.includes(code) && this.#attempt === 0;
-    this.#retry(atOnce ? 0 : backoff(this.#attempt), problem.retry_ms, back ? null : problem.why);
+    this.#retry(atOnce ? 0 : backoff(this.#attempt), result.retry_ms, back ? null : result.why);
   }
 
   #retry(backoff_ms, retry_after_ms = 0, why = null) {

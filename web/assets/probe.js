@@ -13,8 +13,8 @@ export async function probe(query) {
     const answer = await fetch(`/ws?${query}`, { cache: "no-store", signal });
     const { code, detail } = await answer.json().catch(() => ({}));
     const retry_ms = Math.min(RETRY_AFTER_MAX_MS, 1_000 * (Number(answer.headers.get("retry-after")) || 0));
-    const passed = answer.headers.has("sec-websocket-version");
-    if (passed) return { passed, why: texts.blocked, retry_ms };
+    const parametersAccepted = answer.headers.has("sec-websocket-version");
+    if (parametersAccepted) return { parametersAccepted, why: texts.blocked, retry_ms };
     // Only Starling's own refusals carry a code; a proxy's 404 may be temporary.
     return { final: FINAL.has(answer.status) && Boolean(code), code, why: sentence(detail), retry_ms };
   } catch {

@@ -65,7 +65,8 @@ impl CredentialReader {
         for cookie in cookies(headers, self.guard.https) {
             match self.authentication.identify(Credentials::Cookie(cookie)).await {
                 Ok(identity) => return Ok(Some(identity)),
-                // A cookie that cannot be checked now may still be valid.
+                // `unauthenticated` never replaces an earlier refusal: a cookie that could not be checked may
+                // still be valid.
                 Err(refusal) if refusal.code == ErrorCode::Unauthenticated && refused.is_some() => {}
                 Err(refusal) => refused = Some(refusal),
             }

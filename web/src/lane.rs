@@ -246,8 +246,8 @@ impl Lanes {
     }
 
     /// Waits until every commit whose push had begun is published, and returns the last commit. A session that
-    /// subscribed before the call finds the frames of all later commits behind its position, so a replay from the store
-    /// has to reach this commit.
+    /// subscribed before the call finds the frames of all later commits in the lane, at or after its position, so a
+    /// replay from the store has to reach this commit.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn settled(&self) -> CommitPoint {
@@ -321,11 +321,11 @@ impl Subscription {
         *self.next.borrow()
     }
 
-    /// Appends up to `max` frames to `into` and moves the position behind them. Returns the lane's end.
+    /// Appends up to `max` frames to `into` and moves the position past them. Returns the lane's end.
     pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<u64, Lagged> {
         let ring = read(&self.lane.ring);
-        let behind = self.position.checked_sub(ring.first).ok_or(Lagged)?;
-        let skip = usize::try_from(behind).map_err(|_| Lagged)?;
+        let passed = self.position.checked_sub(ring.first).ok_or(Lagged)?;
+        let skip = usize::try_from(passed).map_err(|_| Lagged)?;
         let before = into.len();
         into.extend(ring.frames.iter().skip(skip).take(max).cloned());
         self.position += (into.len() - before) as u64;

@@ -22,7 +22,7 @@ pub struct WebSettings {
     /// The name of this node in `welcome` frames.
     pub node: String,
     /// Whether quick rooms are served.
-    pub guests_enabled: bool,
+    pub quick_rooms_enabled: bool,
     /// The people who may register: everybody, people with an invite, or nobody.
     pub registration: RegistrationMode,
     /// The URL under which users reach the service, if configured.

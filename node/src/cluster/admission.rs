@@ -38,13 +38,13 @@ pub enum CloseCode {
     Stopping = 0,
     /// Another link between this pair stays.
     Duplicate = 1,
-    /// A running process has this identity.
+    /// The receiver has the identity of a running process: it is the copy.
     NodeIdInUse = 2,
     /// A frame breaks the protocol.
     Protocol = 3,
     /// A node has dialled itself.
     Myself = 4,
-    /// The sender has the receiver's identity and is the younger process: it is the copy.
+    /// The sender is the copy: it has the receiver's identity and is the younger process.
     Copy = 5,
     /// The link was silent for too long.
     Silent = 6,
@@ -81,7 +81,7 @@ struct Refused {
 /// The outcome of dialling an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialled {
-    /// This node answered: there is, or was, a link to it.
+    /// The node with this id answered: there is, or was, a link to it.
     Answered(NodeId),
     /// A node with a different secret, or one that knows a running process with this node's identity.
     TurnedAway {
@@ -116,7 +116,7 @@ impl Links {
         if let Err(code) = self.admit(&hello, &sender, peer).await {
             tracing::debug!(%peer, ?code, "link not admitted");
             if code == CloseCode::Copy {
-                self.record_copy(canonical(from));
+                self.record_that_this_is_a_copy(canonical(from));
             }
             return connection.close(code.number(), b"");
         }
@@ -153,7 +153,7 @@ impl Links {
                 Dialled::Answered(peer)
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
-                self.record_copy(to);
+                self.record_that_this_is_a_copy(to);
                 Dialled::TurnedAway { other_secret: false }
             }
             Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway { other_secret: true },
@@ -161,13 +161,13 @@ impl Links {
         }
     }
 
-    /// Records that a peer knows an older process with this node's identity.
-    fn record_copy(&self, by: SocketAddr) {
-        self.set_copy_reported_by(Some(by));
-        self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
-        if let Some(times) = self.copy_log.note(by) {
+    /// Records that an older process with this node's identity is running, as a connection with `reported_by` showed.
+    fn record_that_this_is_a_copy(&self, reported_by: SocketAddr) {
+        self.set_copy_reported_by(Some(reported_by));
+        self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(reported_by));
+        if let Some(times) = self.copy_log.note(reported_by) {
             tracing::error!(
-                peer = %by,
+                peer = %reported_by,
                 times,
                 "another running node has this node's identity: was its data directory copied? Stop one of the two, \
                  and start it with an empty --data-dir"

@@ -56,7 +56,7 @@ struct Join {
     /// The time since which no node is found there.
     missing_since: Instant,
     /// Whether the failure was logged, or a node was found there before.
-    said: bool,
+    is_log_suppressed: bool,
 }
 
 /// The outcome at one address of a name.
@@ -76,7 +76,7 @@ pub(super) enum AddressState {
 
 impl JoinAddresses {
     pub(super) fn new(join: &[String]) -> Self {
-        let unknown = || Join { resolved: None, missing_since: Instant::now(), said: false };
+        let unknown = || Join { resolved: None, missing_since: Instant::now(), is_log_suppressed: false };
         Self(join.iter().map(|address| (address.clone(), unknown())).collect())
     }
 
@@ -101,7 +101,7 @@ impl JoinAddresses {
                     JoinReason::Unanswered
                 }
                 Some(found) if found.contains(&AddressState::Node) => {
-                    (join.missing_since, join.said) = (now, true);
+                    (join.missing_since, join.is_log_suppressed) = (now, true);
                     continue;
                 }
                 Some(found) if found.contains(&AddressState::OtherSecret) => JoinReason::OtherSecret,
@@ -113,7 +113,7 @@ impl JoinAddresses {
             if now < join.missing_since + PATIENCE {
                 continue;
             }
-            if !std::mem::replace(&mut join.said, true) {
+            if !std::mem::replace(&mut join.is_log_suppressed, true) {
                 tracing::warn!(join = address, %reason, "a join address leads to no node; it is tried again and again");
             }
             problems.push(JoinProblem { address: address.clone(), reason });

@@ -165,6 +165,11 @@ impl Links {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).contains(&ip)
     }
 
+    /// Whether the address is one of this machine's at present.
+    pub(super) fn is_own_address(&self, ip: IpAddr) -> bool {
+        self.guess.has_address(ip)
+    }
+
     pub(super) fn set_addresses(&self, addresses: BTreeSet<IpAddr>) {
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
@@ -228,7 +233,7 @@ impl Links {
         if links.get(&peer).is_some_and(|entry| entry.sender.id() == link) {
             links.remove(&peer);
             drop(links);
-            self.members.changed();
+            self.members.notify_changed();
         }
     }
 
@@ -248,7 +253,7 @@ impl Links {
         tracing::info!(%peer, %address, "linked");
         self.is_waiting_for_peer.store(false, Ordering::Relaxed);
         self.set_copy_reported_by(None);
-        self.members.changed();
+        self.members.notify_changed();
         let mut silent_for_long = false;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
         if self.driver.send(up).await.is_ok() {
@@ -292,7 +297,7 @@ impl Links {
 
     async fn read_frames(&self, hello: &Hello, sender: &LinkSender, receiver: &mut LinkReceiver) {
         let peer = hello.me.node;
-        let (mut known, mut me) = (false, hello.me.clone());
+        let (mut known, mut peer_description) = (false, hello.me.clone());
         loop {
             match receiver.next().await {
                 Ok(PeerFrame::Replica(frame)) => {
@@ -300,7 +305,7 @@ impl Links {
                         // It replicates: its start has succeeded, so it is a member. One whose start is refused
                         // must not be remembered for ever.
                         known = true;
-                        self.members.learn(std::slice::from_ref(&me));
+                        self.members.learn(std::slice::from_ref(&peer_description));
                         self.members.learn(&hello.members);
                         self.members.record_observed(peer, canonical(sender.connection().remote_address()));
                     }
@@ -312,9 +317,9 @@ impl Links {
                 Ok(PeerFrame::Mesh(news)) => {
                     let MeshNews { linked, mut members } = news;
                     if !known {
-                        let (own, others) = members.into_iter().partition(|member| member.node == peer);
+                        let (from_peer, others) = members.into_iter().partition(|member| member.node == peer);
                         members = others;
-                        me = Vec::into_iter(own).next_back().unwrap_or(me);
+                        peer_description = Vec::into_iter(from_peer).next_back().unwrap_or(peer_description);
                     }
                     self.members.learn(&members);
                     if let Some(entry) =

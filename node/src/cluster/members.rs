@@ -81,7 +81,7 @@ impl Members {
             known.own.addresses = addresses;
             let last = known.own.number;
             self.renumber(&mut known, last);
-            self.changed();
+            self.notify_changed();
         }
     }
 
@@ -115,7 +115,7 @@ impl Members {
         }
         if news {
             known.write();
-            self.changed();
+            self.notify_changed();
         }
         news
     }
@@ -130,7 +130,7 @@ impl Members {
             && merge_observed(&mut member.observed_addresses, &[ObservedAddress { at_ms, address }])
         {
             known.write();
-            self.changed();
+            self.notify_changed();
         }
     }
 
@@ -171,7 +171,7 @@ impl Members {
     }
 
     /// Records a change that peers must learn of.
-    pub fn changed(&self) {
+    pub fn notify_changed(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
     }

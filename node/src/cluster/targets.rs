@@ -75,7 +75,7 @@ impl Known {
         Self {
             process: links.process_of(node),
             number: links.members.number_of(node),
-            is_own_address: node == links.me() && links.guess.has_address(ip),
+            is_own_address: node == links.me() && links.is_own_address(ip),
         }
     }
 }

@@ -120,14 +120,14 @@ async fn answer(
         }
         Ok(Question::Verify { scopes }) => {
             // The check may go on for a moment after its caller has gone: no other may start meanwhile.
-            let Ok(alone) = Arc::clone(checks).try_acquire_owned() else {
+            let Ok(check_permit) = Arc::clone(checks).try_acquire_owned() else {
                 let running = "a check is already running; wait until it is done";
                 return send(&mut writer, &Answer::Error(running.to_owned())).await;
             };
             let (progress, lines) = mpsc::channel(PROGRESS_MAX);
             let (source, data_dir) = (Arc::clone(source), data_dir.to_owned());
             let check = tokio::task::spawn_blocking(move || {
-                let _alone = alone;
+                let _check_permit = check_permit;
                 verify_running(&source, &data_dir, scopes, |text| {
                     let _ = progress.try_send(text);
                     !progress.is_closed()

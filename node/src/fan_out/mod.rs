@@ -51,7 +51,7 @@ pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     if !commit.renamed.is_empty() {
         commit_frames.resend_renamed(&commit.renamed);
     }
-    if let Err(error) = store.guarded(|_| commit_frames.changes(&commit.changes)) {
+    if let Err(error) = store.guarded(|_| commit_frames.push_changes(&commit.changes)) {
         tracing::error!(%error, "cannot read a commit: sessions on this node do not receive it");
     }
     // Users first: a session that sees a room's frame then knows whether its user is still a member.
@@ -123,7 +123,7 @@ impl CommitFrames<'_> {
         }
     }
 
-    fn changes(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn push_changes(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         if !changes.iter().any(|change| self.concerns_anybody(change)) {
             return Ok(());
         }

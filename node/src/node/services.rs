@@ -136,7 +136,7 @@ fn service_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> Service
 fn settings(config: &Config, identity: &Identity) -> WebSettings {
     WebSettings {
         node: identity.node().to_string(),
-        guests_enabled: config.guests_enabled,
+        quick_rooms_enabled: config.guests_enabled,
         registration: config.registration,
         public_url: config.http.public_url.clone(),
         metrics: config.serves_metrics_to_users(),

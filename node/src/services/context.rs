@@ -126,7 +126,7 @@ impl ServiceContext {
     }
 
     /// As [`ServiceContext::commit_and_replicate`], for decisions that remove something: they may use the reserve of a full disk.
-    pub async fn commit_from_reserve(
+    pub async fn commit_and_replicate_from_reserve(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
@@ -171,8 +171,11 @@ impl ServiceContext {
         }?)
     }
 
-    /// As [`ServiceContext::commit_from_reserve`], but gives a refusal without catching up first.
-    pub async fn commit_from_reserve_once(&self, decide: Decide) -> Result<(), Refusal> {
+    /// As [`ServiceContext::commit_and_replicate_from_reserve`], but gives a refusal without catching up first.
+    pub async fn commit_and_replicate_from_reserve_without_catch_up(
+        &self,
+        decide: Decide,
+    ) -> Result<(), Refusal> {
         if let Some(pos) = self.commit_with(DiskShare::WithReserve, decide).await? {
             self.driver.wait(pos.origin, pos.seq, Until::InSync, REPLICATION_WAIT_MS).await;
         }

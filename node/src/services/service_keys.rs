@@ -36,9 +36,10 @@ impl ServiceKeyring {
         &self.sealer
     }
 
-    /// The service key for new sessions and invite codes. Creates the first one when it is needed.
-    pub async fn current(&self) -> Result<ServiceKey, Refusal> {
-        if let Some(key) = self.find_current().await? {
+    /// The service key for new sessions and invite codes: the oldest that this node can open. Creates the first one
+    /// when it is needed.
+    pub async fn oldest_openable(&self) -> Result<ServiceKey, Refusal> {
+        if let Some(key) = self.find_oldest_openable().await? {
             return Ok(key);
         }
         // Another node may have created one.
@@ -46,13 +47,13 @@ impl ServiceKeyring {
         let first = self.sealer.seal(&self.context.environment.random(), self.context.environment.random());
         let sealer = self.sealer.clone();
         let make = move |tables: &Tables<'_>| {
-            Ok(match current(&sealer, &tables.records)? {
+            Ok(match oldest_openable(&sealer, &tables.records)? {
                 Some(_) => Decision::Nothing,
                 None => Decision::one(Scope::cluster(), first.clone()),
             })
         };
         self.context.commit_and_replicate(make).await?;
-        self.find_current().await?.ok_or_else(no_key_yet)
+        self.find_oldest_openable().await?.ok_or_else(no_key_yet)
     }
 
     /// The task that reseals what this node sealed before it joined a cluster.
@@ -60,9 +61,9 @@ impl ServiceKeyring {
         ResealTask { context: self.context.clone(), sealer: self.sealer.clone() }
     }
 
-    async fn find_current(&self) -> Result<Option<ServiceKey>, Refusal> {
+    async fn find_oldest_openable(&self) -> Result<Option<ServiceKey>, Refusal> {
         let sealer = self.sealer.clone();
-        self.context.read_records(move |records| current(&sealer, records)).await
+        self.context.read_records(move |records| oldest_openable(&sealer, records)).await
     }
 }
 
@@ -70,8 +71,8 @@ fn no_key_yet() -> Refusal {
     Refusal::new(ErrorCode::Unavailable, texts::node::NO_SERVICE_KEY)
 }
 
-/// The id of an invite, if its code was made under any service key that this node can open: the code may be older than
-/// the current key.
+/// The id of an invite, if its code was made under any service key that this node can open, not only under that for new
+/// codes.
 pub fn verify_invite<T: Rows>(
     sealer: &ServiceKeySealer,
     records: &Records<T>,
@@ -82,7 +83,7 @@ pub fn verify_invite<T: Rows>(
 }
 
 /// The oldest key that this node can open.
-fn current<T: Rows>(
+fn oldest_openable<T: Rows>(
     sealer: &ServiceKeySealer,
     records: &Records<T>,
 ) -> Result<Option<ServiceKey>, StoreError> {
@@ -110,7 +111,7 @@ impl ResealTask {
                 let draft = next_reseal(&sealer, &tables.records, nonce)?;
                 Ok(draft.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.context.commit_from_reserve(seal).await?;
+            self.context.commit_and_replicate_from_reserve(seal).await?;
             tracing::info!(
                 "resealed a service key under the cluster's secret: its sessions now work on all nodes"
             );

@@ -126,7 +126,7 @@ pub struct Committer {
     node: NodeId,
     clock: Clock,
     /// Opened by the first write; no other process continues it.
-    own: Option<OriginId>,
+    own_origin: Option<OriginId>,
     vector: Arc<VersionVector>,
     number: u64,
     shards: ShardDigests,
@@ -162,7 +162,7 @@ impl Committer {
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
         let shards = store.shard_digests()?;
-        Ok(Self { store, node, clock, own: None, vector, number: 0, shards })
+        Ok(Self { store, node, clock, own_origin: None, vector, number: 0, shards })
     }
 
     /// The digests of all shards that are not empty.
@@ -197,11 +197,11 @@ impl Committer {
         incarnation: u64,
         ops: &[Op],
     ) -> Result<Commit, StoreError> {
-        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation });
+        let own_origin = self.own_origin.unwrap_or(OriginId { node: self.node, incarnation });
         let mut transaction = store.db.begin_write()?;
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
-        let outcome = self.apply_all(&transaction, own, now_ms, ops)?;
+        let outcome = self.apply_all(&transaction, own_origin, now_ms, ops)?;
         let BatchOutcome {
             results,
             vector,
@@ -219,7 +219,7 @@ impl Committer {
             changed = self.shards.add(digests);
             self.number += 1;
             self.vector = Arc::new(vector);
-            self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
+            self.own_origin = self.own_origin.or(own_events.as_ref().map(|own| own.origin));
         } else if ran_erase {
             transaction.commit()?;
         } else {
@@ -242,7 +242,7 @@ impl Committer {
     fn apply_all(
         &mut self,
         transaction: &WriteTransaction,
-        own: OriginId,
+        own_origin: OriginId,
         now_ms: u64,
         ops: &[Op],
     ) -> Result<BatchOutcome, StoreError> {
@@ -261,7 +261,7 @@ impl Committer {
             },
         };
         for op in ops {
-            let result = batch.op(own, &mut self.clock, now_ms, op)?;
+            let result = batch.op(own_origin, &mut self.clock, now_ms, op)?;
             batch.outcome.results.push(result);
         }
         batch.outcome.digests = batch.tables.flush()?;
@@ -278,18 +278,24 @@ impl Committer {
 }
 
 impl Batch<'_> {
-    fn op(&mut self, own: OriginId, clock: &mut Clock, now_ms: u64, op: &Op) -> Result<OpResult, StoreError> {
+    fn op(
+        &mut self,
+        own_origin: OriginId,
+        clock: &mut Clock,
+        now_ms: u64,
+        op: &Op,
+    ) -> Result<OpResult, StoreError> {
         match op {
             Op::CreateQuickRoom { room, name } => {
                 let body = EventBody::QuickRoomCreated(QuickRoomCreated { name: name.clone() });
                 let draft = EventDraft { scope: Scope::room(*room), body, above_hlc: None };
-                self.write(own, clock, now_ms, vec![draft])
+                self.write(own_origin, clock, now_ms, vec![draft])
             }
             Op::Post { room, posted, above_hlc, check } => {
-                self.post(own, clock, now_ms, (*room, posted, *above_hlc), *check)
+                self.post(own_origin, clock, now_ms, (*room, posted, *above_hlc), *check)
             }
             Op::Decide(decide) => match decide.decide(&self.tables)? {
-                Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
+                Decision::Write(drafts) => self.write(own_origin, clock, now_ms, drafts),
                 Decision::Nothing => Ok(OpResult::Nothing),
                 Decision::Refuse(refusal) => Ok(OpResult::Refused(refusal)),
             },
@@ -301,12 +307,13 @@ impl Batch<'_> {
             Op::ShareName { room, shared, above_hlc } => {
                 let body = EventBody::NameShared(shared.clone());
                 let draft = EventDraft { scope: Scope::room(*room), body, above_hlc: Some(*above_hlc) };
-                self.write(own, clock, now_ms, vec![draft])
+                self.write(own_origin, clock, now_ms, vec![draft])
             }
             Op::Received(events) => {
                 for event in events {
                     // Skip duplicates and events behind a gap: the pull brings the missing ones.
-                    if event.seq == self.outcome.vector.get(event.origin).next() && event.origin != own {
+                    if event.seq == self.outcome.vector.get(event.origin).next() && event.origin != own_origin
+                    {
                         clock.observe(event.hlc, now_ms);
                         self.apply(event)?;
                         self.outcome.received.insert(event.origin, event.seq);
@@ -319,7 +326,7 @@ impl Batch<'_> {
 
     fn post(
         &mut self,
-        own: OriginId,
+        own_origin: OriginId,
         clock: &mut Clock,
         now_ms: u64,
         (room, posted, above_hlc): (RoomId, &MessagePosted, Option<Hlc>),
@@ -338,20 +345,20 @@ impl Batch<'_> {
         }
         let body = EventBody::MessagePosted(posted.clone());
         let draft = EventDraft { scope: Scope::room(room), body, above_hlc };
-        self.write(own, clock, now_ms, vec![draft])
+        self.write(own_origin, clock, now_ms, vec![draft])
     }
 
     /// Writes all events, or none if one is too long: neither peers nor the next start of this node would accept it.
     fn write(
         &mut self,
-        own: OriginId,
+        own_origin: OriginId,
         clock: &mut Clock,
         now_ms: u64,
         drafts: Vec<EventDraft>,
     ) -> Result<OpResult, StoreError> {
-        let first = self.outcome.vector.get(own).next();
+        let first = self.outcome.vector.get(own_origin).next();
         let stamped = |(seq, draft): (Seq, EventDraft)| {
-            Event::new(own, seq, clock.stamp(now_ms, draft.above_hlc), draft)
+            Event::new(own_origin, seq, clock.stamp(now_ms, draft.above_hlc), draft)
         };
         let events: Vec<_> = (first.0..).map(Seq).zip(drafts).map(stamped).collect();
         if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
@@ -359,8 +366,11 @@ impl Batch<'_> {
         }
         for event in &events {
             self.apply(event)?;
-            let own_events =
-                self.outcome.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
+            let own_events = self.outcome.own.get_or_insert_with(|| OwnEvents {
+                origin: own_origin,
+                first,
+                events: Vec::new(),
+            });
             own_events.events.push(event.encoded().clone());
         }
         Ok(events.last().map_or(OpResult::Nothing, |last| OpResult::Done(last.pos())))

@@ -26,8 +26,8 @@ impl DigestBook {
         self.0.get_mut(scope).expect("just inserted")
     }
 
-    /// Adds an applied event. An event of an unknown kind doesn't count, and neither does its row in `scopes`: a node that
-    /// still lacks it would seem to differ.
+    /// Adds an applied event. An event of an unknown kind doesn't count; its row in `scopes`, which the caller adds, is
+    /// taken out again: a node that still lacks the event would seem to differ.
     pub fn applied(&mut self, event: &Event, touched: &BTreeSet<Scope>) {
         let key = tables::log_key(event.origin, event.seq);
         let digest = Digest::hash_row("events", &key, &event.hlc.0.to_be_bytes());

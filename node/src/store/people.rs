@@ -39,14 +39,15 @@ pub struct Person {
 }
 
 impl<T: Rows> Records<T> {
-    /// Reads an account, even if it was deleted or isn't here yet.
-    pub fn account(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
+    /// Reads the state of an account, even if it was deleted or its registration has not arrived.
+    pub fn account_state(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
         self.get::<User>(&Scope::user(user), &[])
     }
 
-    /// Reads an account that exists: registered, its claim not withdrawn, not deleted. It may be disabled.
-    pub fn user(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
-        let account = self.account(user)?.filter(|account| account.registered.is_some() && !account.deleted);
+    /// Reads the state of an account that exists: registered, its claim not withdrawn, not deleted. It may be disabled.
+    pub fn existing_account(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
+        let account =
+            self.account_state(user)?.filter(|account| account.registered.is_some() && !account.deleted);
         if account.is_none() || self.claim_of(user)?.is_none() {
             return Ok(None);
         }
@@ -78,7 +79,7 @@ impl<T: Rows> Records<T> {
     }
 
     /// Whether a user's claim wins the name, as far as this node knows.
-    pub fn claim_wins(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
+    pub fn may_grant_claim(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
         let claims = self.claims(name)?;
         let others = claims.iter().filter(|&&(other, _)| other != claim);
         let others: Vec<_> = others.map(|&(other, _)| (other, name.clone())).collect();
@@ -105,7 +106,7 @@ impl<T: Rows> Records<T> {
                 .push((*other, self.get::<Waited>(&name.claim_scope(), &username_key(name, Some(*other)))?));
         }
         let others = waited.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
-        Ok(user::claim_wins(claim, claim.origin.node, others))
+        Ok(user::may_grant_claim(claim, claim.origin.node, others))
     }
 
     /// Returns the holder of a name. A deleted account holds its name for ever.
@@ -142,7 +143,7 @@ impl<T: Rows> Records<T> {
 
     /// Returns a user as others see them; a deleted account has no name.
     pub fn person(&self, user: UserId) -> Result<Person, StoreError> {
-        let Some(account) = self.user(user)? else {
+        let Some(account) = self.existing_account(user)? else {
             return Ok(Person { id: user, username: String::new(), display_name: "Deleted account".into() });
         };
         let username = self.username(user)?.unwrap_or_default();
@@ -157,7 +158,7 @@ impl<T: Rows> Records<T> {
             return Ok(None);
         };
         for (_, user) in self.claims(&claimed)? {
-            if self.username(user)?.as_ref() == Some(&shown) && self.user(user)?.is_some() {
+            if self.username(user)?.as_ref() == Some(&shown) && self.existing_account(user)?.is_some() {
                 return Ok(Some(user));
             }
         }
@@ -170,8 +171,8 @@ impl<T: Rows> Records<T> {
         &'a self,
         text: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
-        let shard = Scope::cluster_bucket(text.as_bytes().first().copied().unwrap_or_default());
-        let rows = self.scan::<Name>(&shard, text.as_bytes())?;
+        let bucket = Scope::cluster_bucket(text.as_bytes().first().copied().unwrap_or_default());
+        let rows = self.scan::<Name>(&bucket, text.as_bytes())?;
         Ok(rows.filter_map(|row| match row {
             Ok((_, (user, withdrawn))) => (!withdrawn).then_some(Ok(user)),
             Err(error) => Some(Err(error)),
@@ -192,7 +193,7 @@ impl<T: Rows> Records<T> {
         let rows = self.scan_index(views::ADMINISTRATORS, &[])?;
         let user = |row: Row<Vec<u8>>| row.and_then(|(user, _)| Ok(UserId(trailing_id(&user)?)));
         // The index doesn't know of withdrawn claims.
-        let exists = |user: UserId| Ok(self.user(user)?.map(|_| user));
+        let exists = |user: UserId| Ok(self.existing_account(user)?.map(|_| user));
         Ok(rows.map(user).filter_map(move |user| user.and_then(exists).transpose()))
     }
 
@@ -204,7 +205,7 @@ impl<T: Rows> Records<T> {
 
     /// Returns up to `most` accounts that exist and claim names with the prefix `prefix` (lower case), in the order of
     /// these names; after a claim, if one is given.
-    pub fn accounts(
+    pub fn existing_accounts(
         &self,
         prefix: &str,
         after: Option<&(Pos, Username)>,
@@ -214,11 +215,11 @@ impl<T: Rows> Records<T> {
         let after = after.unwrap_or_default();
         let mut found = Vec::new();
         let first = prefix.bytes().next();
-        // Names are sharded by their first character.
+        // The bucket of a name is its first byte.
         for byte in (0..=u8::MAX).filter(|byte| first.is_none_or(|first| first == *byte)) {
             let from = match after.first() {
-                Some(shard) if byte < *shard => continue,
-                Some(shard) if byte == *shard => after.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
+                Some(bucket) if byte < *bucket => continue,
+                Some(bucket) if byte == *bucket => after.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
                 _ => &[],
             };
             for row in self.scan_from::<Name>(&Scope::cluster_bucket(byte), prefix.as_bytes(), from)? {
@@ -226,7 +227,7 @@ impl<T: Rows> Records<T> {
                 let claim = Pos::from_bytes(trailing_id(&key)?);
                 // A user who chose another name later is found under that one.
                 let is_current = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
-                if is_current && self.user(user)?.is_some() {
+                if is_current && self.existing_account(user)?.is_some() {
                     found.push(user);
                 }
                 if found.len() >= most {

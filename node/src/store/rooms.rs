@@ -60,7 +60,7 @@ impl<T: Rows> Records<T> {
     fn effective_owner(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
         for member in self.members(room, &[])? {
             let (user, _) = member?;
-            let account = self.account(user)?;
+            let account = self.account_state(user)?;
             if account.is_none_or(|account| !account.deleted && !account.is_disabled()) {
                 return Ok(Some(user));
             }
@@ -81,7 +81,7 @@ impl<T: Rows> Records<T> {
     }
 
     fn is_gone(&self, user: UserId) -> Result<bool, StoreError> {
-        Ok(self.account(user)?.is_some_and(|account| account.deleted))
+        Ok(self.account_state(user)?.is_some_and(|account| account.deleted))
     }
 
     /// Returns the members of a room, each with their key, in the order of succession. The first is at or after the key

@@ -66,9 +66,9 @@ impl Store {
     /// Does one step of a scrub in one commit; returns whether more steps remain.
     pub fn scrub_step(&self, scrub: &mut Scrub) -> Result<bool, StoreError> {
         scrub.phase = match scrub.phase {
-            Phase::Rewrite if !self.rewrite_some()? => Phase::Rewrite,
+            Phase::Rewrite if self.rewrite_some()? => Phase::Rewrite,
             Phase::Rewrite => Phase::Empty,
-            Phase::Empty if !self.clear_some()? => Phase::Empty,
+            Phase::Empty if self.clear_some()? => Phase::Empty,
             Phase::Empty if scrub.rounds_left > 0 => {
                 scrub.rounds_left -= 1;
                 Phase::Fill(0)
@@ -86,7 +86,7 @@ impl Store {
         Ok(!matches!(scrub.phase, Phase::Done))
     }
 
-    /// Writes the leaves around some erased rows anew; returns whether none is left.
+    /// Writes the leaves around some erased rows anew; returns whether more remain.
     fn rewrite_some(&self) -> Result<bool, StoreError> {
         super::write_transaction(&self.db, |transaction| {
             let mut to_rewrite = transaction.open_table(tables::TO_REWRITE)?;
@@ -102,7 +102,7 @@ impl Store {
                     other => return Err(StoreError::Corrupt(format!("no rows of {other} are erased"))),
                 }
             }
-            Ok(to_rewrite.is_empty()?)
+            Ok(!to_rewrite.is_empty()?)
         })
     }
 
@@ -120,14 +120,14 @@ impl Store {
         })
     }
 
-    /// Removes some rows; returns whether none is left.
+    /// Removes some rows of the scratch table; returns whether more remain.
     fn clear_some(&self) -> Result<bool, StoreError> {
         super::write_transaction(&self.db, |transaction| {
             let mut scratch = transaction.open_table(tables::SCRATCH)?;
             for _ in 0..STEP_PAGES {
                 scratch.pop_first()?;
             }
-            Ok(scratch.is_empty()?)
+            Ok(!scratch.is_empty()?)
         })
     }
 

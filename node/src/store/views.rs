@@ -52,10 +52,10 @@ views! {
     8 Notify: Register<NotifyLevel>;
     /// User; room, position → a message that mentioned them when it was posted; a later edit may have changed that.
     9 Mention: ();
-    /// Shard of a name; the name, 0, position → a claim to it: the user, and whether it was withdrawn. The first valid
-    /// claim holds the name.
+    /// Bucket of a name; the name, 0, position → a claim to it: the user, and whether it was withdrawn. The first
+    /// valid claim holds the name.
     10 Name: (UserId, bool);
-    /// Shard of an invite's id; the id → the invite's room.
+    /// Bucket of an invite's id; the id → the invite's room.
     11 InviteRoom: RoomId;
     /// Room → the room, if it is a member room.
     12 Room: MemberRoomState;
@@ -85,7 +85,7 @@ views! {
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
-    /// Shard of a name; the name, 0, position → the nodes that a claim to it waited for, if its event names them.
+    /// Bucket of a name; the name, 0, position → the nodes that a claim to it waited for, if its event names them.
     25 Waited: Vec<NodeId>;
 }
 

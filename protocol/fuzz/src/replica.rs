@@ -265,7 +265,7 @@ impl World {
         self.replica.lag(self.now).for_each(drop);
         let _ = (self.replica.cursor_limit(self.now), self.replica.peers_see_us_in_sync(self.now));
         self.replica.claim_peers(self.now).into_iter().for_each(drop);
-        let _ = (self.replica.clock(self.now), self.replica.agreements().count());
+        let _ = (self.replica.judge_clock(self.now), self.replica.agreements().count());
         assert_eq!(self.replica.waiting(), self.waiting.len() + self.upgradable.len());
         assert!(self.replica.reachable(&self.stored));
     }

@@ -44,7 +44,7 @@ pub struct ClaimNarrowed {
     /// The position of the event that claims it.
     pub claim: Pos,
     /// The nodes that confirmed the claim. It no longer counts as waiting for the others that its event lists.
-    pub waited_for: Vec<NodeId>,
+    pub confirmed_by: Vec<NodeId>,
 }
 
 /// Kind 5: registrations from before claims listed the nodes that they wait for.
@@ -251,9 +251,9 @@ pub struct SessionsEnded {
 pub struct RefreshTokenUsed {
     /// The session.
     pub session: SessionId,
-    /// The number of the token in its family, from 0.
+    /// The number of the token in its family, from 0; 0 for a browser's session.
     pub n: u64,
-    /// The session's new end unless it is renewed again (Unix milliseconds).
+    /// The session's end from now on (Unix milliseconds). A browser's session repeats its present end.
     pub expires_ms: u64,
 }
 

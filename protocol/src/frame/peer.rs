@@ -37,12 +37,12 @@ pub struct ObservedAddress {
     pub address: String,
 }
 
-/// Changes in the cluster that the sender has not yet sent on this link.
+/// The sender's links, all of them, and the members that changed since its last frame on this link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshNews {
     /// All nodes to which the sender has a link.
     pub linked: Vec<NodeId>,
-    /// Members with news; the sender may be one of them.
+    /// The members that changed; the sender may be one of them.
     pub members: Vec<Member>,
 }
 
@@ -67,7 +67,7 @@ pub struct Hello {
 pub struct Present {
     /// The room.
     pub room: RoomId,
-    /// The person's id in this room.
+    /// The person's id in the room. Also a person with an account has one: their user id.
     pub guest: GuestId,
     /// The name, as they typed it.
     pub name: GuestName,

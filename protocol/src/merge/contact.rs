@@ -1,7 +1,7 @@
 //! Contacts: each of two users has a register with a round and a stance. Declining, removing, blocking and unblocking
 //! begin a new round; requesting and accepting join the newest. Two users are contacts if both say yes in the same
-//! round. Blocked users must not find out: a block looks to them like a decline. Unblocking looks like nothing, or like
-//! a decline if they sent a request during the block.
+//! round. Blocked users must not find out: they see a block as a decline. They don't see an unblock, except that it
+//! declines a request that they sent meanwhile.
 
 use serde::{Deserialize, Serialize};
 

@@ -9,12 +9,12 @@ use crate::{
     event::{Membership, MembershipChanged, Role},
 };
 
-/// A user's membership of a room.
+/// A user's membership state in a room. Users who were invited or banned have one too, and so have former members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The membership.
     pub membership: Membership,
-    /// The time when they became a member.
+    /// The time when they became a member; otherwise, the time when this membership began.
     pub since: Hlc,
     /// The invite that they used to join.
     pub invite: Option<InviteId>,

@@ -30,12 +30,13 @@ pub struct UserState {
     settings: Option<Register<Settings>>,
 }
 
-/// The positions up to which an account's sessions have ended.
+/// The positions before which sessions of an account were ended. They are cut-offs, not expiry times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionEnds {
     /// Logins opened before this have ended.
     pub logins: Option<Pos>,
-    /// Personal access tokens made with a password older than this have ended.
+    /// Personal access tokens have ended if their password was set before this. It is compared with the position of
+    /// that password, not of the token.
     pub tokens: Option<Pos>,
     /// Logins and tokens opened before this have ended, because the account was disabled or enabled then. (Enabling also
     /// ends sessions that were opened on nodes which didn't know yet that the account was disabled.)
@@ -99,7 +100,7 @@ impl UserState {
         self.disabled.as_ref().is_some_and(|disabled| disabled.value)
     }
 
-    /// Returns the positions up to which its sessions have ended.
+    /// Returns the positions before which its sessions were ended.
     pub fn session_ends(&self) -> SessionEnds {
         SessionEnds { logins: self.logins_ended, tokens: self.tokens_ended, all: self.disabled_changed }
     }
@@ -198,8 +199,9 @@ pub fn apply(state: Option<UserState>, pos: Pos, body: &EventBody) -> UserState 
     state
 }
 
-/// A claim to a username. It counts unless it was withdrawn. Of all claims to a username that count, the one with the
-/// smallest position gets it. Of a user's claims, the one with the greatest position is their username.
+/// A claim to a username. It counts unless it was withdrawn (whether to withdraw: [`may_grant_claim`]). Of all claims
+/// to a username that count, the one with the smallest position gets it. Of a user's claims, the one with the greatest
+/// position is their username.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimState {
     /// The username.
@@ -227,10 +229,11 @@ pub fn narrow_waited_for(state: Option<Vec<NodeId>>, listed: &[NodeId]) -> Vec<N
     }
 }
 
-/// Whether `claim`, made by `node`, wins against all `others`, each with the nodes that it waits for, if it lists them. Call
-/// it only once this node holds everything that the confirming nodes held. A claim loses to an earlier one, and to a later
-/// one whose list lacks `node` or is missing, because that one may already have been granted.
-pub fn claim_wins<'a>(
+/// Whether `node`, which made `claim`, may grant it; otherwise it withdraws it. `others` are the other claims to the
+/// username, each with the nodes that it waits for, if it lists them. Call this only once this node holds everything
+/// that the confirming nodes held. A claim loses to an earlier one, and to a later one whose list lacks `node` or is
+/// missing, because that one may already have been granted.
+pub fn may_grant_claim<'a>(
     claim: Pos,
     node: NodeId,
     others: impl IntoIterator<Item = (Pos, Option<&'a [NodeId]>)>,
@@ -264,12 +267,12 @@ mod tests {
             seq: Seq(1),
         };
         let (own, all) = (NodeId([1; 16]), [NodeId([1; 16]), NodeId([3; 16])]);
-        let wins = |other, waited_for| claim_wins(at(5), own, [(at(other), waited_for)]);
-        assert!(claim_wins(at(5), own, []));
+        let wins = |other, waited_for| may_grant_claim(at(5), own, [(at(other), waited_for)]);
+        assert!(may_grant_claim(at(5), own, []));
         assert!(wins(6, Some(&all[..])));
         assert!(!wins(4, Some(&all[..])), "it was earlier");
         assert!(!wins(6, Some(&all[1..])) && !wins(6, None), "it may have been granted");
-        assert!(!claim_wins(at(5), own, [(at(6), Some(&all[..])), (at(7), Some(&all[1..]))]));
+        assert!(!may_grant_claim(at(5), own, [(at(6), Some(&all[..])), (at(7), Some(&all[1..]))]));
     }
 
     /// In any order of its events, a claim waited only for the nodes that all of them list.

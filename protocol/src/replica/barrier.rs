@@ -39,9 +39,9 @@ pub(super) struct Barrier {
 pub(super) struct Step {
     /// The waits that have ended, with the values of [`super::Output::BarrierEnded`].
     pub(super) ended: Vec<(Token, Option<usize>)>,
-    /// The links to send a probe with the id `exchange` to.
+    /// The links to send a probe with the id `exchange_id` to.
     pub(super) probe: Vec<LinkId>,
-    pub(super) exchange: u64,
+    pub(super) exchange_id: u64,
 }
 
 impl Barrier {
@@ -81,7 +81,7 @@ impl Barrier {
     }
 
     pub(super) fn drive(&mut self, now: Millis, held: &VersionVector, in_sync: BTreeSet<LinkId>) -> Step {
-        let mut step = Step { ended: Vec::new(), probe: Vec::new(), exchange: 0 };
+        let mut step = Step { ended: Vec::new(), probe: Vec::new(), exchange_id: 0 };
         let is_done = |exchange: &Exchange| exchange.unanswered.is_empty() && held.covers(&exchange.target);
         if let Some(exchange) = self.running.take_if(|exchange| is_done(exchange)) {
             let answered = Some(exchange.answered);
@@ -98,11 +98,11 @@ impl Barrier {
             if in_sync.is_empty() {
                 step.ended.extend(self.next.drain(..).map(|(token, _)| (token, Some(0))));
             } else if now >= self.not_before {
-                step.exchange = self.fresh_id();
+                step.exchange_id = self.fresh_id();
                 self.not_before = now + SPACING_MS;
                 step.probe = in_sync.iter().copied().collect();
                 self.running = Some(Exchange {
-                    id: step.exchange,
+                    id: step.exchange_id,
                     waiters: std::mem::take(&mut self.next),
                     unanswered: in_sync,
                     answered: 0,

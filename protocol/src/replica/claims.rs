@@ -4,8 +4,8 @@
 //! itself. So a claimer sees the claims of all nodes that it waits for before it decides. A node that has seen a claim
 //! before its own commit refuses the name.
 //!
-//! The event of a claim lists the nodes that it waits for. That makes [`crate::merge::user::claim_wins`] correct: at most
-//! one of two claims is granted, unless neither waited to the end for the other's node. The state of the links
+//! The event of a claim lists the nodes that it waits for. That makes [`crate::merge::user::may_grant_claim`] correct:
+//! at most one of two claims is granted, unless neither waited to the end for the other's node. The state of the links
 //! only decides which nodes a claim waits for. A confirmation means the same whenever and however it arrives.
 
 use std::collections::{BTreeMap, BTreeSet};

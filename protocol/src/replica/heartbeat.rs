@@ -34,7 +34,7 @@ impl LocalStatus {
     }
 
     /// Returns by how many milliseconds a peer's wall clock is ahead of this node's.
-    pub(super) fn clock_ahead_ms(self, now: Millis, wall_ms: u64) -> i64 {
+    pub(super) fn peer_clock_ahead_ms(self, now: Millis, wall_ms: u64) -> i64 {
         wall_ms.checked_signed_diff(self.wall_ms(now)).unwrap_or(i64::MAX)
     }
 }
@@ -42,9 +42,9 @@ impl LocalStatus {
 impl Replica {
     /// Judges this node's wall clock by those of the peers that are in sync both ways. The times of others may be old,
     /// since they were queued behind the events that are being caught up.
-    pub fn clock(&self, now: Millis) -> ClockVerdict {
+    pub fn judge_clock(&self, now: Millis) -> ClockVerdict {
         let peers = self.in_sync(now).filter(|link| link.peer_sees_us_in_sync);
-        clock_majority::judge(&peers.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
+        clock_majority::judge(&peers.filter_map(|link| link.peer_clock_ahead_ms).collect::<Vec<_>>())
     }
 
     pub(super) fn set_local_status(
@@ -103,8 +103,8 @@ impl Replica {
             self.next_heartbeat = now + HEARTBEAT_MS;
             for (&id, link) in &mut self.links {
                 link.may_push = true;
-                // The probe or its answer may have been dropped by a full queue.
-                out.extend(link.sync_probe().map(|probe| send(id, ReplicaFrame::Probe(probe))));
+                // The probe sent after a suspension, or its answer, may have been dropped by a full queue.
+                out.extend(link.resume_probe().map(|probe| send(id, ReplicaFrame::Probe(probe))));
                 // A peer that doesn't see this node in sync may lack its first vector, and would wait for it forever.
                 if link.needs_full_vector || link.confirmed != self.held || !link.peer_sees_us_in_sync {
                     link.needs_full_vector = false;

@@ -96,7 +96,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {
     /// These nodes confirmed the claim, and everything that they held then is durable and applied here. The other listed
-    /// nodes fell out of sync. The caller now decides with [`crate::merge::user::claim_wins`].
+    /// nodes fell out of sync. The caller now decides with [`crate::merge::user::may_grant_claim`].
     Confirmed(Vec<NodeId>),
     /// A node that is in sync both ways did not confirm it in time, or the events that it held did not arrive.
     NotConfirmed,
@@ -201,7 +201,7 @@ pub enum Output {
         token: Token,
         /// The number of nodes with the durable event, including this one.
         copies: usize,
-        /// Whether an upgrade or [`Output::UpgradeExpired`] will follow.
+        /// Whether a second `Settled` or [`Output::UpgradeExpired`] will follow.
         may_upgrade: bool,
     },
     /// No [`Output::Settled`] with more copies follows for this waiter.

@@ -29,20 +29,21 @@ pub(super) struct Link {
     pub(super) may_push: bool,
     /// The last event of this process's log that was sent to it in answers to pulls.
     pub(super) served: Seq,
-    /// The number of running reads of that log for it.
-    pub(super) own_reads: usize,
+    /// Running reads of this process's log for the peer.
+    pub(super) own_log_reads: usize,
     /// Whether a frame was dropped, so that the next heartbeat must send the whole vector.
     pub(super) needs_full_vector: bool,
-    /// The events held here when the link came up; `None` once the peer has confirmed all of them.
+    /// The events that the peer must confirm before it is in sync: those held here when the link came up, when this
+    /// process was last resumed, or when the refill of its store ended. `None` once the peer has confirmed them.
     catch_up_target: Option<VersionVector>,
     /// After a suspension of this process: until the peer answers this probe, received frames may be from before it.
-    sync_probe: Option<u64>,
+    resume_probe: Option<u64>,
     /// Whether its writer has been busy with one commit for too long.
     pub(super) stalled: bool,
     /// Whether it lost its store and is still refilling it.
     pub(super) refilling: bool,
     /// How far its wall clock was ahead of this node's, at its last confirmation.
-    pub(super) clock_ahead_ms: Option<i64>,
+    pub(super) peer_clock_ahead_ms: Option<i64>,
     pub(super) digests: PeerDigests,
     /// Other nodes that are in sync both ways with the peer, with the times of their last frames to it.
     pub(super) peers: BTreeMap<NodeId, Millis>,
@@ -62,13 +63,13 @@ impl Link {
             pushing: false,
             may_push: true,
             served: Seq::NONE,
-            own_reads: 0,
+            own_log_reads: 0,
             needs_full_vector: false,
             catch_up_target: Some(held),
-            sync_probe: None,
+            resume_probe: None,
             stalled: false,
             refilling: false,
-            clock_ahead_ms: None,
+            peer_clock_ahead_ms: None,
             digests: PeerDigests::default(),
             peers: BTreeMap::new(),
             asked: BTreeSet::new(),
@@ -80,7 +81,7 @@ impl Link {
         now.ms_since(self.last_heard) <= SILENCE_MS_MAX
     }
 
-    /// Whether the peer was heard recently, has caught up once since the link came up, and is not stalled.
+    /// Whether the peer was heard recently, has confirmed the catch-up target, and is not stalled.
     pub(super) fn is_in_sync(&self, now: Millis) -> bool {
         self.catch_up_target.is_none() && !self.stalled && self.is_heard(now)
     }
@@ -99,7 +100,7 @@ impl Link {
     /// Stores the peer's list of nodes that are in sync both ways with it, with the ages of their last frames.
     pub(super) fn set_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
         // Frames from before the suspension are outdated.
-        if self.sync_probe.is_none() {
+        if self.resume_probe.is_none() {
             let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub_ms(age_ms.into()));
             self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
@@ -113,18 +114,18 @@ impl Link {
         self.vector_received = false;
         self.peer_sees_us_in_sync = false;
         self.peers.clear();
-        self.sync_probe = Some(probe);
+        self.resume_probe = Some(probe);
     }
 
     /// Returns the probe that must be answered first after a suspension.
-    pub(super) fn sync_probe(&self) -> Option<u64> {
-        self.sync_probe
+    pub(super) fn resume_probe(&self) -> Option<u64> {
+        self.resume_probe
     }
 
     /// Handles the answer to a probe.
     pub(super) fn on_probed(&mut self, probe: u64) {
-        if self.sync_probe == Some(probe) {
-            self.sync_probe = None;
+        if self.resume_probe == Some(probe) {
+            self.resume_probe = None;
             // The answer is the peer's whole vector.
             self.vector_received = true;
         }
@@ -132,13 +133,13 @@ impl Link {
 
     /// Stores whether the peer sees this node in sync.
     pub(super) fn set_peer_sees_us_in_sync(&mut self, in_sync: bool) {
-        self.peer_sees_us_in_sync = in_sync && self.sync_probe.is_none();
+        self.peer_sees_us_in_sync = in_sync && self.resume_probe.is_none();
     }
 
     /// Updates whether the peer has caught up. Returns whether it just did.
     pub(super) fn update_caught_up(&mut self) -> bool {
         let caught_up = self.vector_received
-            && self.sync_probe.is_none()
+            && self.resume_probe.is_none()
             && self.catch_up_target.as_ref().is_some_and(|target| self.confirmed.covers(target));
         if caught_up {
             self.catch_up_target = None;

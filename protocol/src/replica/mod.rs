@@ -154,7 +154,9 @@ impl Replica {
 
     /// Returns the origins of which this node lacks events that peers have, with the number of missing events.
     pub fn missing(&self) -> impl Iterator<Item = (OriginId, u64)> + '_ {
-        self.pulls.iter().map(|origin| (origin, self.best_head(origin).count_after(self.held.get(origin))))
+        self.pulls
+            .missing_origins()
+            .map(|origin| (origin, self.best_head(origin).count_after(self.held.get(origin))))
     }
 
     /// Returns the number of pending answers to waiters and claims. The number of open requests and a limit on upgrades
@@ -293,7 +295,7 @@ impl Replica {
         link.end_read();
         link.may_push = true;
         if Some(origin) == self.own_origin {
-            link.own_reads = link.own_reads.saturating_sub(1);
+            link.own_log_reads = link.own_log_reads.saturating_sub(1);
             link.served = link.served.max(Seq((from + events.len() as u64).0.saturating_sub(1)));
         }
         out.push(send(link_id, ReplicaFrame::Pulled { origin, events }));
@@ -303,7 +305,7 @@ impl Replica {
     /// Starts pushing again once the recent events close the gap to what the peer has or was sent.
     fn resume_push(&mut self, link_id: LinkId, out: &mut Vec<Output>) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        if link.pushing || !link.may_push || link.own_reads > 0 || !link.vector_received {
+        if link.pushing || !link.may_push || link.own_log_reads > 0 || !link.vector_received {
             return;
         }
         let (own_confirmed, head) = self
@@ -335,7 +337,7 @@ impl Replica {
         let step = self.barrier.drive(now, &self.held, in_sync);
         out.extend(step.ended.into_iter().map(|(token, answered)| Output::BarrierEnded(token, answered)));
         for link in step.probe {
-            out.push(send(link, ReplicaFrame::Probe(step.exchange)));
+            out.push(send(link, ReplicaFrame::Probe(step.exchange_id)));
         }
     }
 }

@@ -81,7 +81,7 @@ impl PullPlanner {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = OriginId> + '_ {
+    pub(super) fn missing_origins(&self) -> impl Iterator<Item = OriginId> + '_ {
         self.0.keys().copied()
     }
 

@@ -20,7 +20,7 @@ impl Replica {
     pub fn queue_sizes(&self) -> QueueSizes {
         QueueSizes {
             links: self.links.len(),
-            missing_origins: self.pulls.iter().count(),
+            missing_origins: self.pulls.missing_origins().count(),
             barrier: self.barrier.len(),
             recent_bytes: self.recent.bytes(),
         }

@@ -44,7 +44,7 @@ impl Replica {
                 link.set_peer_sees_us_in_sync(in_sync);
                 link.stalled = stalled;
                 link.refilling = refilling;
-                link.clock_ahead_ms = Some(self.local_status.clock_ahead_ms(now, wall_ms));
+                link.peer_clock_ahead_ms = Some(self.local_status.peer_clock_ahead_ms(now, wall_ms));
                 new_heads.extend(own_head);
                 self.note_heads(now, link_id, &new_heads, out);
             }
@@ -54,7 +54,7 @@ impl Replica {
                     if Some(origin) == self.own_origin {
                         // It has missed pushes; further ones would leave a gap.
                         link.pushing = false;
-                        link.own_reads += 1;
+                        link.own_log_reads += 1;
                     }
                     out.push(Output::Read { link: link_id, origin, from, to });
                 }

@@ -248,11 +248,11 @@ fn the_clock_is_judged_by_the_peers_in_sync() {
     bench.step(confirm_from(LinkId(1), ahead(true, 1)));
     bench.step(confirm_from(LinkId(2), ahead(false, 1)));
     let spread = i64::try_from(HOUR).unwrap();
-    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Disputed(spread), "one against one");
+    assert_eq!(bench.replica.judge_clock(Millis(100)), ClockVerdict::Disputed(spread), "one against one");
     bench.step(confirm_from(LinkId(2), ahead(true, 1)));
-    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Wrong(-spread));
+    assert_eq!(bench.replica.judge_clock(Millis(100)), ClockVerdict::Wrong(-spread));
     assert_eq!(
-        bench.replica.clock(Millis(100 + SILENCE_MS_MAX + 1)),
+        bench.replica.judge_clock(Millis(100 + SILENCE_MS_MAX + 1)),
         ClockVerdict::Agrees,
         "nobody is heard"
     );

@@ -1,14 +1,14 @@
-//! Waiters for events to be durable on other nodes. A confirmation costs only the
-//! waiters that it reaches. Heartbeats and changes of links check all of them.
+//! Waiters for events to be durable on other nodes. A confirmation checks only the waiters that it may settle.
+//! Heartbeats and changes of links check all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, Output, Replica, Token, Until};
 use crate::{NodeId, OriginId, Seq};
 
-/// Answered waiters that may still get an upgrade, at most. They were told of fewer copies than they wanted; this is
-/// some seconds of a busy node that has just lost its peers. Beyond that, the one whose time ends first keeps its
-/// answer, which was true.
+/// Answered waiters that may still get an upgrade, at most. They were told of fewer copies than they wanted. These are
+/// some seconds' worth on a busy node that has just lost its peers. Beyond the limit, the one that would expire first
+/// gets no upgrade.
 const UPGRADES_MAX: usize = 65_536;
 
 const FIRST_ORIGIN: OriginId = OriginId { node: NodeId([0; 16]), incarnation: 0 };

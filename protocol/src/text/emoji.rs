@@ -3,23 +3,23 @@
 use unicode_properties::{EmojiStatus, UnicodeEmoji};
 
 /// Variation selectors: the first asks for the plain sign, the second for the picture.
-const FORMS: [char; 2] = ['\u{FE0E}', '\u{FE0F}'];
-const PICTURE: char = '\u{FE0F}';
+const VARIATION_SELECTORS: [char; 2] = ['\u{FE0E}', '\u{FE0F}'];
+const EMOJI_PRESENTATION: char = '\u{FE0F}';
 /// Shows the character before it as a key of a keyboard.
 const KEYCAP: char = '\u{20E3}';
 
 /// Returns the text in fully qualified form (UTS 51): with U+FE0F after each character that would be shown as a plain
 /// sign without it, and nowhere else.
 pub(super) fn normal(text: &str) -> Box<str> {
-    let chars: Vec<char> = text.chars().filter(|c| !FORMS.contains(c)).collect();
-    let mut kept = String::with_capacity(text.len() + PICTURE.len_utf8());
+    let chars: Vec<char> = text.chars().filter(|c| !VARIATION_SELECTORS.contains(c)).collect();
+    let mut kept = String::with_capacity(text.len() + EMOJI_PRESENTATION.len_utf8());
     for (at, &c) in chars.iter().enumerate() {
         kept.push(c);
         let next = chars.get(at + 1);
         let has_skin_tone = next.is_some_and(|next| matches!(next, '\u{1F3FB}'..='\u{1F3FF}'));
         let is_sign = if c.is_ascii() { c.is_emoji_char() && next == Some(&KEYCAP) } else { is_plain(c) };
         if is_sign && !has_skin_tone {
-            kept.push(PICTURE);
+            kept.push(EMOJI_PRESENTATION);
         }
     }
     kept.into()

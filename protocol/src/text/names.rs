@@ -10,7 +10,7 @@ use super::{TextError, check_length, folded};
 const ZWNJ: char = '\u{200C}';
 const ZWJ: char = '\u{200D}';
 /// Asks for the emoji form of the character before it (a variation selector).
-const EMOJI_FORM: char = '\u{FE0F}';
+const EMOJI_PRESENTATION: char = '\u{FE0F}';
 /// Shows a digit, `#` or `*` as a key: 1️⃣.
 const KEYCAP: char = '\u{20E3}';
 /// The canonical combining class of a virama, which joins consonants in Indic scripts.
@@ -45,7 +45,7 @@ fn normalized(text: &str) -> Box<str> {
         // NFKC converts some emoji (™, ㊙) to letters. Then their variation selector must go, too.
         let becomes_letters =
             |before: char| before.is_emoji_char() && !is_nfkc(before.encode_utf8(&mut [0; 4]));
-        let dropped = c == EMOJI_FORM && before.is_some_and(becomes_letters);
+        let dropped = c == EMOJI_PRESENTATION && before.is_some_and(becomes_letters);
         before = Some(c);
         !dropped
     });
@@ -64,7 +64,7 @@ fn check_char(chars: &[char], at: usize, c: char) -> Result<(), TextError> {
         _ if is_control(c) => Err(TextError::Control),
         ZWJ if follows_virama(chars, at) || joins_emoji(chars, at) => Ok(()),
         ZWNJ if follows_virama(chars, at) || separates_joined_letters(chars, at) => Ok(()),
-        EMOJI_FORM if has_emoji_form(chars, at) => Ok(()),
+        EMOJI_PRESENTATION if follows_emoji(chars, at) => Ok(()),
         _ if is_default_ignorable(c) || is_blank(c) => Err(TextError::Invisible),
         _ => Ok(()),
     }
@@ -109,12 +109,12 @@ fn separates_joined_letters(chars: &[char], at: usize) -> bool {
 /// Whether the character joins two emoji (UTS 51). The first may have a variation selector or a skin tone.
 fn joins_emoji(chars: &[char], at: usize) -> bool {
     let is_picture = |c: &char| c.is_emoji_char() && !c.is_ascii();
-    let before = chars[..at].iter().rev().find(|&&c| c != EMOJI_FORM);
+    let before = chars[..at].iter().rev().find(|&&c| c != EMOJI_PRESENTATION);
     before.is_some_and(is_picture) && chars.get(at + 1).is_some_and(is_picture)
 }
 
 /// Whether the character follows an emoji (UTS 51), or a digit that becomes a key.
-fn has_emoji_form(chars: &[char], at: usize) -> bool {
+fn follows_emoji(chars: &[char], at: usize) -> bool {
     match at.checked_sub(1).map(|before| chars[before]) {
         Some(before) if before.is_ascii() => before.is_emoji_char() && chars.get(at + 1) == Some(&KEYCAP),
         Some(before) => before.is_emoji_char(),

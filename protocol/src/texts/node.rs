@@ -18,12 +18,12 @@ pub const TOO_MANY_CONNECTIONS: &str =
 pub const TOO_MANY_OPEN: &str = "your network has too many open requests and WebSockets; try again later";
 pub const DISK_FULL_REASON: &str = "the disk is full";
 
-/// The clock of this node is `ahead_ms` ahead of those of most other nodes; behind them if negative.
-pub fn clock_wrong(ahead_ms: i64) -> String {
-    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+/// The clock of this node is `own_ahead_ms` ahead of those of most other nodes; behind them if negative.
+pub fn clock_wrong(own_ahead_ms: i64) -> String {
+    let side = if own_ahead_ms > 0 { "ahead of" } else { "behind" };
     format!(
         "nothing was written: the clock of this node is {} s {side} those of most other nodes; use another node, \
          and ask the operator to set this one's clock",
-        ahead_ms.unsigned_abs() / 1_000
+        own_ahead_ms.unsigned_abs() / 1_000
     )
 }

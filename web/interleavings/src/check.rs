@@ -39,13 +39,13 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn passes(name: &str, scenario: fn(), preemptions: usize) {
+fn assert_passes(name: &str, scenario: fn(), preemptions: usize) {
     let (tried, found) = explore(scenario, preemptions);
     say(&format!("{name}: {tried} orders tried, with up to {preemptions} preemptions"));
     assert_eq!(found, Ok(()), "{name}, after {tried} orders");
 }
 
-fn is_found(name: &str, scenario: fn()) {
+fn assert_mutant_found(name: &str, scenario: fn()) {
     let (tried, found) = explore(scenario, PREEMPTIONS_MAX);
     let found = found.expect_err(&format!("{name} was not found in {tried} orders"));
     say(&format!("{name}: mutant found in order {tried}: {found}"));
@@ -53,51 +53,51 @@ fn is_found(name: &str, scenario: fn()) {
 
 #[test]
 fn a_quick_session_misses_nothing_that_its_cursor_claims() {
-    passes("quick session", variants::unchanged::sessions::quick, PREEMPTIONS_MAX);
+    assert_passes("quick session", variants::unchanged::sessions::quick, PREEMPTIONS_MAX);
 }
 
 #[test]
 fn an_account_session_misses_nothing_that_its_cursor_claims() {
-    passes("account session", variants::unchanged::sessions::account, PREEMPTIONS_MAX);
+    assert_passes("account session", variants::unchanged::sessions::account, PREEMPTIONS_MAX);
 }
 
 #[test]
 fn a_lane_that_a_session_starts_to_follow_announces_its_frames() {
-    passes("following a room", variants::unchanged::sessions::follow, PREEMPTIONS_MAX);
+    assert_passes("following a room", variants::unchanged::sessions::follow, PREEMPTIONS_MAX);
 }
 
 #[test]
 fn overlapping_pushes_leave_no_session_asleep() {
-    passes("overlapping pushes", variants::unchanged::sessions::overlapping_pushes, 2);
+    assert_passes("overlapping pushes", variants::unchanged::sessions::overlapping_pushes, 2);
 }
 
 #[test]
 fn a_commit_point_read_after_the_frames_is_found() {
-    is_found("quick session", variants::commit_point_read_after_frames::sessions::quick);
-    is_found("account session", variants::commit_point_read_after_ready_set::sessions::account);
+    assert_mutant_found("quick session", variants::commit_point_read_after_frames::sessions::quick);
+    assert_mutant_found("account session", variants::commit_point_read_after_ready_set::sessions::account);
 }
 
 #[test]
 fn readiness_checked_before_insertion_is_found() {
-    is_found("following a room", variants::readiness_checked_before_insertion::sessions::follow);
+    assert_mutant_found("following a room", variants::readiness_checked_before_insertion::sessions::follow);
 }
 
 #[test]
 fn an_own_origin_set_after_publishing_is_found() {
-    is_found("quick session", variants::own_origin_set_after_publishing::sessions::quick);
+    assert_mutant_found("quick session", variants::own_origin_set_after_publishing::sessions::quick);
 }
 
 #[test]
 fn a_lane_marked_before_its_frames_are_in_is_found() {
-    is_found("account session", variants::lane_marked_before_frames_are_in::sessions::account);
+    assert_mutant_found("account session", variants::lane_marked_before_frames_are_in::sessions::account);
 }
 
 #[test]
 fn a_replay_that_does_not_wait_for_the_writer_is_found() {
-    is_found("quick session", variants::replay_up_to_the_commit_point_of_now::sessions::quick);
+    assert_mutant_found("quick session", variants::replay_up_to_the_commit_point_of_now::sessions::quick);
 }
 
 #[test]
 fn a_lane_end_that_goes_back_is_found() {
-    is_found("overlapping pushes", variants::lane_end_goes_back::sessions::overlapping_pushes);
+    assert_mutant_found("overlapping pushes", variants::lane_end_goes_back::sessions::overlapping_pushes);
 }

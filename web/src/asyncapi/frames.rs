@@ -108,7 +108,8 @@ fn posts() -> Vec<Frame> {
     vec![json_post, text_post]
 }
 
-/// Returns the requests on the socket of an account. utoipa leaves out that they refuse unknown fields.
+/// Returns the requests on the socket of an account. They refuse unknown fields, which utoipa doesn't put into the
+/// schema.
 fn requests() -> Vec<Frame> {
     let mut frames = kinds(&live::request_schema(), &examples::requests());
     for frame in &mut frames {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
-    /// By the client's network. Not calls of `/api/v1` by users who are logged in: they count by account.
+    /// By the client's network. Calls of `/api/v1` by users who are logged in are refunded once the caller is known,
+    /// and count by account.
     CallsPerAddress,
     /// By user id.
     CallsPerAccount,

@@ -83,7 +83,8 @@ pub async fn admit(
     if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return Problem::from(refusal).into_response();
     }
-    // Connections of a proxy are not counted; the requests of its clients are.
+    // A direct client's connection was counted at accept (`ConnectionPermits`). Behind a proxy, each request of the
+    // client holds a slot instead.
     let slot = if is_health || !guard.proxies.is_forwarded(&request, client) {
         None
     } else {

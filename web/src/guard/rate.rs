@@ -96,14 +96,15 @@ impl Rates {
         Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds)
     }
 
-    /// Undoes one [`Rates::check`] of a key with its own count, when the action did not happen.
+    /// Undoes one [`Rates::check`], when the action did not happen. No effect on a key that shares a count
+    /// (`SHARED_KEYS`).
     pub fn refund(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
             limiter.refund(self.hasher.hash_one(key));
         }
     }
 
-    /// Resets the count of a key with its own count.
+    /// Resets the count of a key. No effect on a key that shares a count (`SHARED_KEYS`).
     pub fn reset(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
             limiter.keys.table().arrivals.remove(&self.hasher.hash_one(key));
@@ -200,7 +201,7 @@ struct Keys(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// The theoretical arrival time of each key's next; one in the past means a count of zero.
+    /// The theoretical arrival time of each key's next request; one in the past means a count of zero.
     arrivals: HashMap<u64, Nanos>,
     swept: Duration,
 }

@@ -235,7 +235,9 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
             errors::add(responses, code);
         }
     }
-    if operation.security.is_none() {
+    // Without a `security` of its own, an operation has the document's default: a token.
+    let requires_token = operation.security.is_none();
+    if requires_token {
         for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
             errors::add(responses, code);
         }

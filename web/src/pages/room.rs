@@ -73,9 +73,9 @@ pub fn room(room_id: &str, name: Option<&str>, account_name: Option<&str>) -> Ma
         }
         main id="room" data-room=(room_id) data-name=[name] data-account-name=[account_name] {
             (chat())
-            (gate(title))
+            (overlays(title))
             noscript {
-                div class="gate" {
+                div class="overlay" {
                     p class="card" { (t::NEEDS_SCRIPTS) }
                 }
             }
@@ -92,9 +92,9 @@ pub fn room(room_id: &str, name: Option<&str>, account_name: Option<&str>) -> Ma
     .render(&body)
 }
 
-fn gate(title: &str) -> Markup {
+fn overlays(title: &str) -> Markup {
     html! {
-        section id="gate" class="gate" hidden {
+        section id="gate" class="overlay" hidden {
             form id="name-form" class="card" {
                 div class="portrait" aria-hidden="true" {}
                 h2 { (t::JOIN_HEADING) }
@@ -106,7 +106,7 @@ fn gate(title: &str) -> Markup {
                 button class="primary" type="submit" { (t::JOIN) (icons::arrow()) }
             }
         }
-        section id="paused" class="gate" hidden {
+        section id="paused" class="overlay" hidden {
             div class="card" role="alert" {
                 h2 {}
                 p {}

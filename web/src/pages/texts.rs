@@ -119,20 +119,22 @@ pub mod error {
     pub const NO_SUCH_ROOM_DETAIL: &str =
         "Check the link: part of it may be missing, or the room may have expired.";
     pub const GUESTS_DISABLED: &str = "Quick rooms are turned off";
-    pub const GUESTS_DISABLED_DETAIL: &str = "You can’t chat without an account on this server.";
+    pub const GUESTS_DISABLED_DETAIL: &str = "This server has only rooms that need an account.";
     pub const FOREIGN_FORM: &str = "This form can’t be used from another site";
     pub const SETUP_CLOSED: &str = "This setup link doesn’t work";
-    pub const SETUP_CLOSED_DETAIL: &str = "the first account already exists, or part of the link is missing";
     pub const STILL_LOGGED_IN: &str = "You’re still logged in";
     pub const REGISTRATION_CLOSED: &str = "Registration is closed";
-    pub const REGISTRATION_CLOSED_DETAIL: &str =
-        "only the operators of this server can create accounts; ask them for one";
     pub const INVITE_INVALID: &str = "This invite doesn’t work";
-    pub const INVITE_INVALID_DETAIL: &str = "part of the link is missing or mistyped; copy the whole link";
     pub const NOT_JOINED: &str = "You didn’t join the room";
     /// The title if a link may be valid, but this node can't tell or act now.
     pub const NOT_NOW: &str = "This didn’t work";
     pub const RESET_INVALID: &str = "This link doesn’t work anymore";
+
+    // Details of problems: `error_page` adds the capital and the full stop.
+    pub const SETUP_CLOSED_PROBLEM: &str = "the first account already exists, or part of the link is missing";
+    pub const REGISTRATION_CLOSED_PROBLEM: &str =
+        "only the operators of this server can create accounts; ask them for one";
+    pub const INVITE_INVALID_PROBLEM: &str = "part of the link is missing or mistyped; copy the whole link";
 }
 
 /// The API documentation.

@@ -303,7 +303,7 @@ fn requires_invite(settings: &WebSettings) -> bool {
 
 fn closed() -> Response {
     let refusal =
-        Refusal::new(ErrorCode::RegistrationClosed, pages::texts::error::REGISTRATION_CLOSED_DETAIL);
+        Refusal::new(ErrorCode::RegistrationClosed, pages::texts::error::REGISTRATION_CLOSED_PROBLEM);
     error_page(&refusal.into(), pages::texts::error::REGISTRATION_CLOSED)
 }
 

@@ -59,7 +59,7 @@ async fn room(
     visitor: Visitor,
     room: Result<Path<String>, Problem>,
 ) -> Response {
-    if !settings.guests_enabled {
+    if !settings.quick_rooms_enabled {
         let markup = pages::error(page_texts::GUESTS_DISABLED, page_texts::GUESTS_DISABLED_DETAIL);
         return html_page(StatusCode::FORBIDDEN, markup);
     }

@@ -21,7 +21,7 @@ use crate::{
 
 /// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
 const READ_BUFFER_BYTES: usize = 1024;
-/// Frames are buffered up to this size before they are written without a flush.
+/// Buffered frames are written once they exceed this size, even before a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The largest write buffer of a session: enough for a flush and the largest frame, a welcome to a room of thousands. The
 /// buffer is only as large as its contents.

@@ -23,7 +23,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 pub struct AcceptErrors {
     /// A file descriptor that is closed to let one connection in.
     spare: Option<OwnedFd>,
-    /// Whether it is closed now.
+    /// Whether it was closed and could not be reopened yet.
     lent: bool,
     pause: Duration,
     log: LogInterval,

@@ -99,9 +99,9 @@ pub trait LiveEvents: Send + Sync + 'static {
     /// Returns the frame for the present state of a room, and whether the user is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;
 
-    /// Returns the stamp that a client's posts must exceed, if the client has already received the message at `after`:
-    /// zero if this node holds that message, because a post is stamped above everything in its room; otherwise a stamp
-    /// that does not run ahead of the wall clock.
+    /// For a session of an account: returns the stamp that the client's posts must exceed, if the client has already
+    /// received the message at `after`: zero if this node holds that message, because a post is stamped above
+    /// everything in its room; otherwise a stamp that does not run ahead of the wall clock.
     async fn above_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal>;
 
     /// Marks a user as online until the result is dropped.

@@ -44,7 +44,8 @@ pub trait Posting: Send + Sync + 'static {
     /// within 10 s. Callers must bound the number of first outcomes that they wait for.
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>;
 
-    /// Returns the stamp that a client's posts must exceed, if the client has already received the message at `after`:
-    /// the stamp of `after` if this node holds that message, otherwise one that does not run ahead of the wall clock.
+    /// For a session of a quick room: returns the stamp that the client's posts must exceed, if the client has already
+    /// received the message at `after`: the stamp of `after` if this node holds that message, otherwise one that does
+    /// not run ahead of the wall clock.
     async fn above_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
 }

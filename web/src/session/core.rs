@@ -34,7 +34,7 @@ pub struct SessionCore<'a> {
     progress: CatchUpProgress,
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
-    cursor_at: Instant,
+    last_cursor_at: Instant,
     /// Whether a cursor is due however new the last one is, because no frame was sent for [`CURSOR_EVERY`].
     is_overdue: bool,
     /// The start of the wait for a cursor: the last frame, or the last timeout.
@@ -58,7 +58,7 @@ impl<'a> SessionCore<'a> {
             greatest: Hlc::default(),
             progress: CatchUpProgress::default(),
             catching_up: false,
-            cursor_at: now,
+            last_cursor_at: now,
             is_overdue: false,
             cursor_timer_from: now,
         }
@@ -77,7 +77,7 @@ impl<'a> SessionCore<'a> {
 
     /// Returns whether a cursor should follow the frames that are sent now, because the last is old or overdue.
     pub fn should_send_cursor(&self) -> bool {
-        self.needs_cursor() && (self.is_overdue || self.cursor_at.elapsed() >= CURSOR_EVERY)
+        self.needs_cursor() && (self.is_overdue || self.last_cursor_at.elapsed() >= CURSOR_EVERY)
     }
 
     /// Returns whether a cursor is needed and [`CURSOR_EVERY`] has passed since the last frame. If so, starts that time again,
@@ -109,7 +109,7 @@ impl<'a> SessionCore<'a> {
 
     /// Sends a cursor for everything that was sent.
     pub async fn send_cursor<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        self.cursor_at = Instant::now();
+        self.last_cursor_at = Instant::now();
         self.is_overdue = false;
         let sealed = self.seal();
         if sealed.complete {
@@ -151,7 +151,7 @@ impl<'a> SessionCore<'a> {
     }
 
     /// Notes that no frame of the lanes is left, and flushes what was sent.
-    pub async fn on_caught_up<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+    pub async fn on_lanes_empty<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.progress = CatchUpProgress::default();
         connection.flush().await
     }

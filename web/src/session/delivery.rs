@@ -42,7 +42,8 @@ impl Delivery {
         }
     }
 
-    /// Notes that all frames up to a commit were taken from the lanes. The cursor moves only if any of them was sent.
+    /// Notes that all frames up to a commit were taken from the lanes. Moves `sent` to that commit, but only if a frame
+    /// was sent since: otherwise the client needs no new cursor.
     pub fn reach(&mut self, point: CommitPoint) {
         if self.sent.number < self.newest_frame {
             self.sent = point;

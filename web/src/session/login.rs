@@ -21,7 +21,7 @@ pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End
             return end;
         }
         frames.clear();
-        let invalidate = async {
+        let invalidated = async {
             while !frames.iter().any(Frame::is_invalidation) {
                 frames.clear();
                 lane.changed().await;
@@ -31,7 +31,7 @@ pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End
                 }
             }
         };
-        let _ = timeout(CHECK_EVERY, invalidate).await;
+        let _ = timeout(CHECK_EVERY, invalidated).await;
     }
 }
 

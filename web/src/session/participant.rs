@@ -9,8 +9,8 @@ use crate::service::{Identity, Lease};
 pub struct Participant {
     /// The room.
     pub room: RoomId,
-    /// The id under which they are present: a guest's id, or the user id of somebody with an account in its place.
-    pub guest: GuestId,
+    /// The id under which they are present: a guest's id, or the user id of somebody who joined under their username.
+    pub id: GuestId,
     /// The name that they asked for.
     pub name: GuestName,
     /// The sender of their messages.
@@ -30,7 +30,7 @@ pub struct Participant {
 impl Participant {
     /// The owner of the client's cursors.
     pub fn owner(&self) -> CursorOwner {
-        CursorOwner::Guest { id: self.guest, room: self.room }
+        CursorOwner::Guest { id: self.id, room: self.room }
     }
 }
 

@@ -88,7 +88,7 @@ impl PresenceMap {
         self.show_renamed(everyone);
     }
 
-    /// Shows their rooms the new names of guests whose names changed in the log.
+    /// Sends each room the new names of its guests whose names the log has changed.
     pub fn show_renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
         let renamed = |state: &mut State, claims: ClaimLookup<'_>| {
             let rename_one = |(room, guest)| state.rooms.settle_renamed(room, guest, claims);

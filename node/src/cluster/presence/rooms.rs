@@ -31,6 +31,7 @@ struct Entry {
 
 #[derive(Debug, Default)]
 struct Room {
+    /// Everybody in a quick room, also people with an account.
     guests: BTreeMap<GuestId, Entry>,
     /// The guests by folded name; several under one name only after both sides of a split admitted a guest.
     names: HashMap<Box<str>, Vec<GuestId>>,
@@ -223,9 +224,8 @@ impl Rooms {
                 names.insert(earlier.present.name.folded());
                 self.put(Some(&old), earlier, &mut notices);
             } else {
-                let guest = !old.present.account;
-                notices
-                    .extend(old.shown.map(|shown| (room, Notice::Left { username: shown, is_guest: guest })));
+                let is_guest = !old.present.account;
+                notices.extend(old.shown.map(|shown| (room, Notice::Left { username: shown, is_guest })));
             }
         }
         for name in names {
@@ -353,9 +353,9 @@ impl Rooms {
         }
         // A guest gives up the unsuffixed name before another is shown under it.
         changes.sort_by_key(|&(is_unsuffixed, ..)| is_unsuffixed);
-        for (_, before, now, guest) in changes {
-            notices.extend(before.map(|before| (id, Notice::Left { username: before, is_guest: guest })));
-            notices.push((id, Notice::Joined { username: now, is_guest: guest }));
+        for (_, before, now, is_guest) in changes {
+            notices.extend(before.map(|before| (id, Notice::Left { username: before, is_guest })));
+            notices.push((id, Notice::Joined { username: now, is_guest }));
         }
     }
 

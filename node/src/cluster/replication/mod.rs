@@ -306,7 +306,8 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
-    /// Publishes the state that other tasks read.
+    /// Publishes the state that other tasks read. Also decides whether the node has become ready, and then ends a
+    /// refill.
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;

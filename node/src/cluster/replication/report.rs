@@ -10,7 +10,7 @@ use super::{Driver, PeerReport, Report};
 const REPORT_EVERY_MS: u64 = 1_000;
 
 impl Driver {
-    /// Reports the state if a report is due.
+    /// Reports the state if a report is due. Also gives the clock's verdict to the writer.
     pub(super) fn report(&mut self) {
         let now = self.now();
         if now < self.next_report {
@@ -27,7 +27,7 @@ impl Driver {
             shards_diverged: agreement.diverged,
         });
         let report = Report {
-            clock: replica.clock(now),
+            clock: replica.judge_clock(now),
             peers: peers.collect(),
             missing: replica.missing().collect(),
             pending_replies: replica.waiting(),

@@ -39,8 +39,8 @@ impl Applicant {
     }
 }
 
-/// Whether the new account administers the service. Refuses an applicant who may not register.
-pub fn admit<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<bool, Denied> {
+/// Refuses an applicant who may not register; returns whether the new account becomes an administrator.
+pub fn check_registration<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<bool, Denied> {
     let closed = |detail| Err(Refusal::new(ErrorCode::RegistrationClosed, detail).into());
     match (applicant.source, applicant.mode) {
         (RegistrationSource::Operator { admin }, _) => Ok(admin),

@@ -41,7 +41,7 @@ pub struct Claimant {
 impl Claimant {
     /// Refuses a claim that has lost, as far as this node knows.
     fn check_won<T: Rows>(&self, records: &Records<T>, claim: Pos) -> Result<(), Denied> {
-        if !records.claim_wins(&self.name, claim)? {
+        if !records.may_grant_claim(&self.name, claim)? {
             return Err(taken().into());
         }
         if self.is_setup && !records.makes_first_administrator(self.user, claim)? {
@@ -67,7 +67,7 @@ pub async fn claim(
         let claim = context.commit_local(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
             ClaimOutcome::Confirmed(confirmed_by) => {
-                match check_claim(&context, claimant.clone(), claim, waited_for, confirmed_by).await {
+                match settle_claim(&context, claimant.clone(), claim, waited_for, confirmed_by).await {
                     Ok(()) => return Ok(claim),
                     Err(refusal) => refusal,
                 }
@@ -80,8 +80,8 @@ pub async fn claim(
     claimed.await.unwrap_or_else(|_| Err(cannot_know()))
 }
 
-/// Refuses a claim that has lost, after these nodes have confirmed it.
-async fn check_claim(
+/// Refuses a claim that has lost; otherwise narrows it to the nodes that confirmed it.
+async fn settle_claim(
     context: &ServiceContext,
     claimant: Claimant,
     claim: Pos,
@@ -92,7 +92,7 @@ async fn check_claim(
         return context.query_local(move |store| claimant.check_won(&store.records()?, claim)).await;
     }
     // Written before the outcome: nodes that did not confirm must not rely on this claim having waited for them.
-    let narrowed = ClaimNarrowed { username: claimant.name.clone(), claim, waited_for: confirmed_by };
+    let narrowed = ClaimNarrowed { username: claimant.name.clone(), claim, confirmed_by };
     let decide = Decide::new(move |tables: &Tables<'_>| {
         let won = claimant.check_won(&tables.records, claim);
         decision(won.map(|()| vec![EventDraft::new(Scope::user(claimant.user), narrowed.clone())]))
@@ -106,7 +106,7 @@ async fn withdraw(context: &ServiceContext, user: UserId, username: Username, cl
         let records = &tables.records;
         let mut drafts = vec![EventDraft::new(Scope::user(user), withdrawn.clone())];
         // An account that never existed must not stay in the room of its invite.
-        if records.account(user)?.is_some_and(|account| account.registered == Some(claim)) {
+        if records.account_state(user)?.is_some_and(|account| account.registered == Some(claim)) {
             for (room, _) in records.rooms_of(user)? {
                 drafts.extend(leave_drafts(records, room, user)?);
             }
@@ -114,7 +114,7 @@ async fn withdraw(context: &ServiceContext, user: UserId, username: Username, cl
         Ok(Decision::Write(drafts))
     });
     // May use the reserve of a full disk.
-    if context.commit_from_reserve_once(decide.clone()).await.is_err()
+    if context.commit_and_replicate_from_reserve_without_catch_up(decide.clone()).await.is_err()
         && !context.writer.try_op(Op::Decide(decide))
     {
         tracing::warn!(%user, "a claim on a name could not be withdrawn: nobody can register this name");

@@ -87,7 +87,7 @@ fn password_of<T: Rows, R>(
     user: UserId,
     read: impl FnOnce(Password<'_>) -> R,
 ) -> Result<Option<R>, StoreError> {
-    let account = records.user(user)?.filter(|account| !account.is_disabled());
+    let account = records.existing_account(user)?.filter(|account| !account.is_disabled());
     Ok(account.and_then(|account| account.password().map(read)))
 }
 

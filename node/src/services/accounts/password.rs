@@ -49,7 +49,7 @@ impl AccountsService {
             let changed = PasswordChanged { password, kept_session, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.context.commit_from_reserve(decide).await?;
+        self.context.commit_and_replicate_from_reserve(decide).await?;
         let changed = SecurityEvent::PasswordChanged.by(user).session(who.session);
         changed.detail(if keep_tokens { "tokens are kept" } else { "tokens end" }).record();
         Ok(())

@@ -62,7 +62,7 @@ fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken
 }
 
 /// Whether a session is a personal access token.
-pub fn is_token(state: &SessionState) -> bool {
+pub fn is_personal_token(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| matches!(opened.kind, SessionKind::Personal(_)))
 }
 

@@ -89,9 +89,10 @@ impl AccountsService {
                         None => leave_or_delete(records, checked.user),
                     }
                 };
-                deleting.context.commit_from_reserve(decide).await?;
-                let gone =
-                    move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
+                deleting.context.commit_and_replicate_from_reserve(decide).await?;
+                let gone = move |records: &crate::store::RecordsReader| {
+                    Ok(records.existing_account(checked.user)?.is_none())
+                };
                 if deleting.context.read_records(gone).await? {
                     return Ok(());
                 }
@@ -107,7 +108,7 @@ impl AccountsService {
 
 /// The account of the user who asks; `None` if it was deleted.
 fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreError> {
-    let Some(account) = records.user(user)? else { return Ok(None) };
+    let Some(account) = records.existing_account(user)? else { return Ok(None) };
     let Person { username, display_name, .. } = records.person(user)?;
     Ok(Some(Me {
         id: user.to_string(),
@@ -124,7 +125,9 @@ fn set_display_name(
     user: UserId,
     display_name: Option<&DisplayName>,
 ) -> Result<Decision, StoreError> {
-    let Some(account) = tables.records.user(user)? else { return Ok(Decision::Refuse(unauthenticated())) };
+    let Some(account) = tables.records.existing_account(user)? else {
+        return Ok(Decision::Refuse(unauthenticated()));
+    };
     if account.display_name() == display_name {
         return Ok(Decision::Nothing);
     }

@@ -49,7 +49,7 @@ impl AccountsService {
             }
             Verdict::Reuse => {
                 let decide = move |_: &Tables<'_>| Ok(Decision::Write(end_events(user, vec![session])));
-                self.context.commit_from_reserve_once(Decide::new(decide)).await?;
+                self.context.commit_and_replicate_from_reserve_without_catch_up(Decide::new(decide)).await?;
                 SecurityEvent::RefreshReused.by(user).session(session).record();
                 return Err(unauthenticated());
             }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_token_is_refused_if_its_successor_was_used_meanwhile() {
         let mut node = Node::with_rooms();
-        let account = node.store.records().unwrap().user(ANN).unwrap().unwrap();
+        let account = node.store.records().unwrap().existing_account(ANN).unwrap().unwrap();
         let password = account.password().unwrap().change;
         let session = SessionId([1; 16]);
         let (kind, user_agent, expires_ms) = (SessionKind::Tokens, "".into(), Some(u64::MAX));

@@ -8,7 +8,7 @@ use starling_web::{
 
 use super::{
     AccountsService, Checked,
-    admission::{Applicant, admit, membership_drafts},
+    admission::{Applicant, check_registration, membership_drafts},
     claim::{self, Claimant},
     overloaded,
 };
@@ -62,7 +62,7 @@ impl AccountsService {
         let check = move |store: &Store| {
             let records = store.records()?;
             claim::check_free(&records, &name)?;
-            admit(&records, &early)
+            check_registration(&records, &early)
         };
         // Checked early: a refused registration costs no hash, and no claim that has to be withdrawn.
         self.context.driver.barrier().await;
@@ -75,7 +75,7 @@ impl AccountsService {
             Decide::new(move |tables: &Tables<'_>| {
                 let drafts = || {
                     claim::check_free(&tables.records, &username)?;
-                    let admin = admit(&tables.records, &applicant)?;
+                    let admin = check_registration(&tables.records, &applicant)?;
                     let (username, display_name) = (username.clone(), display_name.clone());
                     let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
                     let registered = UserRegistered { username, display_name, password, admin, waited_for };

@@ -15,7 +15,7 @@ use starling_web::{
 
 use super::{
     AccountsService,
-    personal_tokens::{is_token, no_such_token},
+    personal_tokens::{is_personal_token, no_such_token},
     require_login,
     sessions::{is_login, no_such_session},
 };
@@ -33,7 +33,7 @@ impl Accounts for AccountsService {
 
     async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal> {
         let checked = self.register_stranger(client, registration).await?;
-        self.open_tokens(checked, client.user_agent).await
+        self.open_program_session(checked, client.user_agent).await
     }
 
     async fn register_browser(
@@ -47,7 +47,7 @@ impl Accounts for AccountsService {
 
     async fn login(&self, client: Client<'_>, name: &str, password: Secret) -> Result<LoggedIn, Refusal> {
         let checked = self.check(client, name, password).await?;
-        self.open_tokens(checked, client.user_agent).await
+        self.open_program_session(checked, client.user_agent).await
     }
 
     async fn login_browser(
@@ -127,7 +127,7 @@ impl Accounts for AccountsService {
         if token != who.session {
             require_login(who, "revoke another token")?;
         }
-        self.end_one(who.user, token, is_token, no_such_token).await?;
+        self.end_one(who.user, token, is_personal_token, no_such_token).await?;
         SecurityEvent::TokenEnded.by(who.user).session(token).record();
         Ok(())
     }

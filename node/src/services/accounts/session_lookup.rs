@@ -74,7 +74,7 @@ pub fn find_session<T: Rows>(
 ) -> Result<Option<KnownSession>, StoreError> {
     let state = records.session(user, session)?.filter(|state| state.opened.is_some() || state.ended);
     let Some(state) = state else { return Ok(None) };
-    let account = records.user(user)?.filter(|account| !account.is_disabled());
+    let account = records.existing_account(user)?.filter(|account| !account.is_disabled());
     let password = account.as_ref().and_then(UserState::password).map(|password| password.change);
     let ends = account.as_ref().map(UserState::session_ends).unwrap_or_default();
     let service_key = state.opened.as_ref().and_then(|(_, opened)| opened.service_key);

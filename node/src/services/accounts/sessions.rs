@@ -32,7 +32,11 @@ pub struct Opened {
 
 impl AccountsService {
     /// Opens a session for a program.
-    pub(super) async fn open_tokens(&self, checked: Checked, user_agent: &str) -> Result<LoggedIn, Refusal> {
+    pub(super) async fn open_program_session(
+        &self,
+        checked: Checked,
+        user_agent: &str,
+    ) -> Result<LoggedIn, Refusal> {
         let Opened { id, family } = self.open_login(checked, SessionKind::Tokens, user_agent).await?;
         let refresh_token = family.refresh_token(&id.to_string(), &checked.user.to_string(), 0);
         self.logged_in(checked.user, id, refresh_token).await
@@ -55,7 +59,7 @@ impl AccountsService {
         kind: SessionKind,
         user_agent: &str,
     ) -> Result<Opened, Refusal> {
-        let service_key = self.service_keys.current().await?;
+        let service_key = self.service_keys.oldest_openable().await?;
         let key = self.context.environment.random();
         let expires_ms = Some(self.context.environment.now_ms() + SESSION_MS);
         let id = self.open(checked, kind, (key, Some(service_key.id)), user_agent, expires_ms).await?;
@@ -156,7 +160,7 @@ impl AccountsService {
             // `all_logins` also ends those that were opened on the other side of a split, which are unknown here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
-        self.context.commit_from_reserve_once(decide).await?;
+        self.context.commit_and_replicate_from_reserve_without_catch_up(decide).await?;
         let logged_out = SecurityEvent::LoggedOut.by(who.user).session(who.session);
         if all { logged_out.detail("all logins") } else { logged_out }.record();
         Ok(())
@@ -198,7 +202,7 @@ impl AccountsService {
         };
         self.context.find_or_catch_up(is_there).await?.ok_or_else(not_found)?;
         self.context
-            .commit_from_reserve_once(Decide::new(move |_| {
+            .commit_and_replicate_from_reserve_without_catch_up(Decide::new(move |_| {
                 Ok(Decision::Write(end_events(user, vec![session])))
             }))
             .await
@@ -230,7 +234,7 @@ pub fn end_events(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
 
 /// The points up to which all sessions of a user have ended.
 fn session_ends<T: Rows>(records: &Records<T>, user: UserId) -> Result<SessionEnds, StoreError> {
-    Ok(records.account(user)?.map(|account| account.session_ends()).unwrap_or_default())
+    Ok(records.account_state(user)?.map(|account| account.session_ends()).unwrap_or_default())
 }
 
 /// Whether the session comes from a login.

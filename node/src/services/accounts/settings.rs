@@ -14,7 +14,7 @@ use crate::{
 
 impl AccountsService {
     pub(super) async fn load_settings(&self, who: Identity) -> Result<Settings, Refusal> {
-        let account = self.context.read_records(move |records| records.user(who.user)).await?;
+        let account = self.context.read_records(move |records| records.existing_account(who.user)).await?;
         Ok(settings_object(&account.ok_or_else(unauthenticated)?.settings()))
     }
 
@@ -24,7 +24,7 @@ impl AccountsService {
         change: SettingsChange,
     ) -> Result<Settings, Refusal> {
         let decide = move |tables: &Tables<'_>| {
-            let Some(account) = tables.records.user(who.user)? else {
+            let Some(account) = tables.records.existing_account(who.user)? else {
                 return Ok(Decision::Refuse(unauthenticated()));
             };
             let before = account.settings();

@@ -137,9 +137,13 @@ impl AdministrationService {
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
         let decide = move |tables: &Tables<'_>| decide_flags(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
-        let before = self.context.read_records(move |records| records.user(user)).await?.unwrap_or_default();
+        let before = self
+            .context
+            .read_records(move |records| records.existing_account(user))
+            .await?
+            .unwrap_or_default();
         let decided = if takes_away {
-            self.context.commit_from_reserve(decide).await
+            self.context.commit_and_replicate_from_reserve(decide).await
         } else {
             self.context.commit_and_replicate(decide).await
         }?;
@@ -181,7 +185,7 @@ fn decide_flags<T: Rows>(
     if let Some(refusal) = by.check_admin(records)? {
         return Ok(Decision::Refuse(refusal));
     }
-    let Some(account) = records.user(user)? else {
+    let Some(account) = records.existing_account(user)? else {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     };
     let admin = flags.admin.filter(|admin| *admin != account.is_admin());
@@ -211,13 +215,13 @@ fn list<T: Rows>(
         return Err(refusal.into());
     }
     let after = after.map(|user| records.claim_of(user)).transpose()?.flatten();
-    let users = records.accounts(prefix, after.as_ref(), limit)?;
+    let users = records.existing_accounts(prefix, after.as_ref(), limit)?;
     let shown = users.into_iter().map(|user| managed_user(records, user)).filter_map(Result::transpose);
     Ok(shown.collect::<Result<_, _>>()?)
 }
 
 fn managed_user<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<ManagedUser>, StoreError> {
-    let Some(account) = records.user(user)? else { return Ok(None) };
+    let Some(account) = records.existing_account(user)? else { return Ok(None) };
     let person = records.person(user)?;
     let created = account.registered.map_or(Hlc::default(), |Pos { hlc, .. }| hlc);
     Ok(Some(ManagedUser {

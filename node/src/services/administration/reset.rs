@@ -40,7 +40,7 @@ impl AdministrationService {
                 if let Some(refusal) = by.check_admin(&tables.records)? {
                     return Ok(Decision::Refuse(refusal));
                 }
-                let Some(account) = tables.records.user(user)? else {
+                let Some(account) = tables.records.existing_account(user)? else {
                     return Ok(Decision::Refuse(permissions::no_such_user()));
                 };
                 Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
@@ -60,7 +60,7 @@ impl AdministrationService {
         let (user, code) = parse_link(text).ok_or_else(no_such_link)?;
         let now_ms = self.context.environment.now_ms();
         let found = self.context.find_or_catch_up(move |records| {
-            if !records.user(user)?.is_some_and(|account| is_valid(&account, &code, now_ms)) {
+            if !records.existing_account(user)?.is_some_and(|account| is_valid(&account, &code, now_ms)) {
                 return Ok(None);
             }
             records.username(user)
@@ -92,7 +92,7 @@ impl AdministrationService {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
         let now_ms = self.context.environment.now_ms();
         let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &authority, &hash, now_ms);
-        self.context.commit_from_reserve(decide).await?;
+        self.context.commit_and_replicate_from_reserve(decide).await?;
         match &caller {
             Caller::Operator => SecurityEvent::PasswordReset.by_operator().to(user),
             _ => SecurityEvent::PasswordReset.by(user).detail("by a reset link"),
@@ -109,7 +109,7 @@ fn decide<T: Rows>(
     hash: &str,
     now_ms: u64,
 ) -> Result<Decision, StoreError> {
-    let account = records.user(user)?;
+    let account = records.existing_account(user)?;
     let Some(account) = account.filter(|account| match authority {
         Authority::Operator => true,
         Authority::Link(code) => is_valid(account, code, now_ms),

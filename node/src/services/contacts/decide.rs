@@ -24,7 +24,7 @@ pub fn act<T: Rows>(
     let sides = records.sides(user, other)?;
     // A user can still remove or unblock a deleted account, which takes its direct room off their list.
     let takes_back = matches!(act, ContactAction::Remove | ContactAction::Unblock) && sides.mine.is_some();
-    if !takes_back && records.user(other)?.is_none() {
+    if !takes_back && records.existing_account(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     }
     let stance = match (act, sides.relation()) {
@@ -75,7 +75,7 @@ fn refuse(act: ContactAction, relation: Relation) -> Decision {
 
 /// Creates the direct room of two contacts.
 pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Decision, StoreError> {
-    if records.user(other)?.is_none() {
+    if records.existing_account(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     }
     let sides = records.sides(user, other)?;

@@ -43,7 +43,7 @@ impl Contacts for ContactsService {
         let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
         match act {
             ContactAction::Block | ContactAction::Decline | ContactAction::Remove => {
-                self.context.commit_from_reserve(decide).await
+                self.context.commit_and_replicate_from_reserve(decide).await
             }
             ContactAction::Request | ContactAction::Accept | ContactAction::Unblock => {
                 self.context.commit_and_replicate(decide).await
@@ -80,7 +80,7 @@ fn list(
         let (other, sides) = acquaintance?;
         let wanted = Some(other) != after && states.contains(&render::contact_state(sides.relation()));
         // Deleted accounts are left out.
-        if wanted && records.user(other)?.is_some() {
+        if wanted && records.existing_account(other)?.is_some() {
             contacts.push(render::contact_of(records, other, sides)?);
         }
         if contacts.len() == limit {

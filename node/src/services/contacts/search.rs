@@ -49,6 +49,6 @@ pub fn people<T: Rows>(
 }
 
 fn may_be_found<T: Rows>(records: &Records<T>, viewer: UserId, user: UserId) -> Result<bool, StoreError> {
-    let here = records.user(user)?.is_some_and(|account| !account.is_disabled());
+    let here = records.existing_account(user)?.is_some_and(|account| !account.is_disabled());
     Ok(here && !records.sides(viewer, user)?.is_blocked())
 }

@@ -18,7 +18,7 @@ use starling_web::{
 use super::{context::ServiceContext, render};
 use crate::{
     cluster::PresenceMap,
-    permissions::may_interact,
+    permissions::{cannot_see_presence, may_interact},
     store::{Records, RecordsReader, Rows, StoreError},
 };
 
@@ -47,8 +47,7 @@ impl LiveEvents for LiveService {
         let seen = move |records: &RecordsReader| {
             let mut seen = Vec::new();
             for other in others {
-                let sides = records.sides(user, other)?;
-                if !sides.blocks() && !sides.is_blocked() {
+                if !cannot_see_presence(records, user, other)? {
                     seen.push(other);
                 }
             }

@@ -117,7 +117,7 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
         return Err(Refusal::new(ErrorCode::AlreadyExists, texts::rooms::ALREADY_MEMBER).into());
     }
     // Unknown accounts get the same answer: it must not tell which accounts exist.
-    if records.user(user)?.is_none() || records.relation(by, user)? != Relation::Accepted {
+    if records.existing_account(user)?.is_none() || records.relation(by, user)? != Relation::Accepted {
         return Err(Refusal::new(ErrorCode::NotContacts, texts::rooms::ADD_CONTACTS_ONLY).into());
     }
     if before == Some(Membership::Banned) {
@@ -174,7 +174,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
         before.ok_or_else(no_such_member)?;
         return Ok(vec![set_membership(records, room, user, Membership::None, by)?]);
     }
-    records.user(user)?.ok_or_else(no_such_member)?;
+    records.existing_account(user)?.ok_or_else(no_such_member)?;
     if records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
         return Ok(Vec::new());
     }

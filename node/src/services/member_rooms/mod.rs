@@ -67,11 +67,14 @@ impl MemberRoomsService {
     }
 
     /// As [`Self::commit_and_replicate`], for decisions that remove something: they may use the reserve of a full disk.
-    async fn commit_from_reserve(
+    async fn commit_and_replicate_from_reserve(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
-        self.context.commit_from_reserve(move |tables| decision(decide(&tables.records))).await.map(drop)
+        self.context
+            .commit_and_replicate_from_reserve(move |tables| decision(decide(&tables.records)))
+            .await
+            .map(drop)
     }
 
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
@@ -126,7 +129,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.commit_from_reserve(move |records| decisions::delete(records, room, by)).await
+        self.commit_and_replicate_from_reserve(move |records| decisions::delete(records, room, by)).await
     }
 
     async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
@@ -151,7 +154,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.commit_from_reserve(move |records| decisions::leave(records, room, user)).await
+        self.commit_and_replicate_from_reserve(move |records| decisions::leave(records, room, user)).await
     }
 
     async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal> {
@@ -160,7 +163,7 @@ impl MemberRooms for MemberRoomsService {
             if let Some(level) = records.notify_register(user, room)? {
                 return Ok(level.value);
             }
-            Ok(records.account(user)?.map_or(NotifyLevel::All, |account| account.settings().notify))
+            Ok(records.account_state(user)?.map_or(NotifyLevel::All, |account| account.settings().notify))
         })
         .await
     }
@@ -193,7 +196,10 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
-        self.commit_from_reserve(move |records| decisions::remove(records, room, by, user, ban)).await?;
+        self.commit_and_replicate_from_reserve(move |records| {
+            decisions::remove(records, room, by, user, ban)
+        })
+        .await?;
         let removed = if ban { SecurityEvent::MemberBanned } else { SecurityEvent::MemberRemoved };
         if by != user {
             removed.by(by).to(user).room(room).record();
@@ -212,12 +218,12 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn invites(&self, by: UserId, room: RoomId, request: PageRequest) -> Result<Page<Invite>, Refusal> {
-        let key = self.service_keys.current().await?;
+        let key = self.service_keys.oldest_openable().await?;
         self.query_records(move |records| lists::invites(records, by, room, &request, &key)).await
     }
 
     async fn make_invite(&self, by: UserId, room: RoomId, new: NewInvite) -> Result<Invite, Refusal> {
-        let key = self.service_keys.current().await?;
+        let key = self.service_keys.oldest_openable().await?;
         let id = InviteId(self.context.environment.random());
         let now_ms = self.context.environment.now_ms();
         let expires_ms = new.expires_in_s.map(|s| now_ms.saturating_add(s.saturating_mul(1_000)));
@@ -233,6 +239,6 @@ impl MemberRooms for MemberRoomsService {
         let revoke = move |records: &RecordsWriter<'_>| {
             decisions::revoke_invite(records, room, by, verify_invite(&keys, records, code)?)
         };
-        self.commit_from_reserve(revoke).await
+        self.commit_and_replicate_from_reserve(revoke).await
     }
 }

@@ -49,18 +49,18 @@ impl Erasure {
 
     /// Overwrites the free pages of the file, if something was erased and the time has come.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.context.read(Store::begin_scrub).await else {
+        let Ok(begun) = self.context.read(Store::begin_scrub).await else {
             self.scrub_at = Some(Instant::now() + TRY_AGAIN);
             return;
         };
-        let Some(needed) = needed else {
+        let Some(begun) = begun else {
             self.scrub_at = None;
             return;
         };
         if *self.scrub_at.get_or_insert_with(|| Instant::now() + self.scrubbing.after) > Instant::now() {
             return;
         }
-        let (mut scrub, mut again) = (needed.clone(), Some(needed));
+        let (mut scrub, mut second_pass) = (begun.clone(), Some(begun));
         loop {
             if !self.scrubbing.space.has_besides_reserve(SCRUB_STEP_BYTES) {
                 tracing::warn!("the disk is too full to overwrite erased text; trying again later");
@@ -71,9 +71,9 @@ impl Erasure {
             match step.await {
                 Ok((same, true)) => scrub = same,
                 // A slow read may have held pages back: scrub once more after a pause.
-                Ok((_, false)) => match again.take() {
-                    Some(needed) => {
-                        scrub = needed;
+                Ok((_, false)) => match second_pass.take() {
+                    Some(begun) => {
+                        scrub = begun;
                         sleep(BEFORE_SECOND_PASS).await;
                     }
                     None => break,

@@ -78,7 +78,9 @@ impl Messages for MessagesService {
     }
 
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
-        self.context.commit_from_reserve(move |tables| change::delete(tables, user, id)).await?;
+        self.context
+            .commit_and_replicate_from_reserve(move |tables| change::delete(tables, user, id))
+            .await?;
         Ok(())
     }
 

@@ -24,7 +24,7 @@ impl Tables<'_> {
 
     fn is_erased(&self, event: &Event) -> Result<bool, StoreError> {
         if let Some(user) = event.scope.as_user() {
-            return Ok(self.records.account(user)?.is_some_and(|account| account.deleted));
+            return Ok(self.records.account_state(user)?.is_some_and(|account| account.deleted));
         }
         // The deletion may arrive before the room does.
         let room = self.records.get::<Room>(&event.scope, &[])?;

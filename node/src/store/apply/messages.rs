@@ -71,8 +71,8 @@ impl Tables<'_> {
         let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
         let holder = message::apply_id_use(holder_before, &posted.sender, pos);
         if holder_before != Some(holder) {
-            let shard = message_id_scope(posted.id);
-            put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
+            let bucket = message_id_scope(posted.id);
+            put(&mut self.message_ids, &mut self.book, [&bucket; 2], posted.id.as_bytes(), &holder)?;
             if let Some(before) = holder_before {
                 // The sender that gets the id may have been listed under another one until now.
                 let id_before = message::listed_id(&before, sender, posted.id);
@@ -84,7 +84,7 @@ impl Tables<'_> {
         let state = message::apply_post(before, room, pos);
         if before != Some(state) {
             self.list_message(before, state, posted)?;
-            listed.push((room, self.listed(&holder, pos, room, posted.clone())?));
+            listed.push((room, self.index_and_list(&holder, pos, room, posted.clone())?));
         } else if state.pos() != pos {
             self.put_duplicate(room, pos, posted.key())?;
         }
@@ -95,7 +95,7 @@ impl Tables<'_> {
         {
             let pos = state.pos();
             let posted = self.posted_at(pos.origin, pos.seq)?;
-            listed.push((state.room, self.listed(&holder, pos, state.room, posted)?));
+            listed.push((state.room, self.index_and_list(&holder, pos, state.room, posted)?));
         }
         let mut quick = Vec::new();
         for (room, message) in listed {
@@ -147,7 +147,8 @@ impl Tables<'_> {
         self.records.put::<Duplicate>(&mut self.book, &Scope::room(room), &key, &())
     }
 
-    fn listed(
+    /// Indexes the id under which a message is listed if its sender gave it another; returns the message as listed.
+    fn index_and_list(
         &mut self,
         holder: &IdHolder,
         pos: Pos,

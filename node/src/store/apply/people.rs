@@ -33,7 +33,7 @@ impl Tables<'_> {
                 self.apply_claim(user, pos, &chosen.username, false)
             }
             EventBody::ClaimNarrowed(narrowed) => {
-                self.apply_claim_waits(narrowed.claim, &narrowed.username, Some(&narrowed.waited_for))
+                self.apply_claim_waits(narrowed.claim, &narrowed.username, Some(&narrowed.confirmed_by))
             }
             EventBody::ClaimWithdrawn(withdrawn) => {
                 self.apply_claim(user, withdrawn.claim, &withdrawn.username, true)

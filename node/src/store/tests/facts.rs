@@ -177,8 +177,8 @@ fn of_people() -> impl Strategy<Value = Fact> {
         2 => (username(), waited_for())
             .prop_map(|(username, waited_for)| UsernameChosen { username, waited_for }.into()),
         2 => (username(), place(), waited_for()).prop_map(|(username, claim, waited_for)| {
-            let waited_for = waited_for.unwrap_or_default();
-            ClaimNarrowed { username, claim, waited_for }.into()
+            let confirmed_by = waited_for.unwrap_or_default();
+            ClaimNarrowed { username, claim, confirmed_by }.into()
         }),
         2 => (username(), place()).prop_map(|(username, claim)| ClaimWithdrawn { username, claim }.into()),
         2 => display_name().prop_map(|display_name| ProfileChanged { display_name }.into()),

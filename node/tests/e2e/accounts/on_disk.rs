@@ -21,8 +21,12 @@ async fn a_login_brings_an_old_hash_to_todays_cost() {
     let ann = Account::register(node.http, "ann").await;
     node.stop().await;
     let hash = |node: &Node| {
-        let account =
-            store(node).records().expect("views").user(user(&ann)).expect("a record").expect("a user");
+        let account = store(node)
+            .records()
+            .expect("views")
+            .existing_account(user(&ann))
+            .expect("a record")
+            .expect("a user");
         account.password().expect("a password").hash.to_owned()
     };
     let before = hash(&node);

@@ -124,7 +124,8 @@ async fn sessions_and_invites_survive_that_lone_nodes_form_a_cluster() {
 /// Writes sessions of somebody into the store of a stopped node, as a peer would send them.
 fn write_sessions(node: &Node, user: UserId, sessions: &[(SessionId, SessionKind, Option<ServiceKeyId>)]) {
     let store = Arc::new(store(node));
-    let password = store.records().expect("views").user(user).expect("a record").expect("an account");
+    let password =
+        store.records().expect("views").existing_account(user).expect("a record").expect("an account");
     let password = password.password().expect("a password").change;
     let mut committer =
         Committer::new(store, NodeId([9; 16]), 1_700_000_000_000).expect("it can be written to");

@@ -244,7 +244,7 @@ fn forged(store: &Store, users: &[UserId], outsider: &str) -> Vec<Credential> {
     let sessions = sessions(store, users);
     let mut keys: Vec<Key> = sessions.iter().map(|(_, _, key)| *key).chain([[0; 32]]).collect();
     for &user in users {
-        let account = records.user(user).expect("a record").expect("an account");
+        let account = records.existing_account(user).expect("a record").expect("an account");
         keys.extend(account.reset_link().map(|link| link.code_hash));
     }
     for (_, state) in records.service_keys().expect("service keys") {

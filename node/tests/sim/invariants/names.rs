@@ -63,11 +63,11 @@ fn has_account(node: &RecordsReader, attempt: &Attempt, well: bool) -> Result<()
     if well && !is_holder {
         return Err(format!("{user} has lost the name {name}, which they got while nothing was broken"));
     }
-    let account = node.account(*user).unwrap();
+    let account = node.account_state(*user).unwrap();
     if account.is_some_and(|account| account.deleted) {
         return Ok(());
     }
-    let shown = node.username(*user).unwrap().filter(|_| node.user(*user).unwrap().is_some());
+    let shown = node.username(*user).unwrap().filter(|_| node.existing_account(*user).unwrap().is_some());
     let is_right = shown.as_ref().is_some_and(|shown| match shown.split_once('~') {
         None => is_holder && *shown == name.as_str(),
         Some((bare, _)) => !is_holder && bare == name.as_str(),
@@ -86,7 +86,7 @@ fn rivals(rivals: &[Attempt], nodes: &[RecordsReader]) -> Result<(), String> {
     }
     let refused = rivals.iter().filter(|rival| !matches!(rival.answer, Some(Answer::Made { .. })));
     for rival in refused {
-        if nodes.iter().any(|node| node.user(rival.user).unwrap().is_some()) {
+        if nodes.iter().any(|node| node.existing_account(rival.user).unwrap().is_some()) {
             return Err(format!("{} was refused, and has an account all the same", rival.user));
         }
     }

@@ -134,7 +134,7 @@ impl Meaning {
                 return Some(format!("{user} has read {room} up to {pos}"));
             }
         }
-        let is_there = |user: &&UserId| records.user(**user).unwrap().is_some();
+        let is_there = |user: &&UserId| records.existing_account(**user).unwrap().is_some();
         let exists = |room: &&RoomId| records.member_room(**room).unwrap().is_some();
         let user = self.deleted_users.iter().find(is_there).map(|user| format!("{user} was deleted"));
         user.or_else(|| self.deleted_rooms.iter().find(exists).map(|room| format!("{room} was deleted")))

@@ -44,7 +44,7 @@ impl World {
             50..97 => self.about_message(node, user, other),
             97..98 => Some(about_account(user)),
             98..100 => Some(decide(move |tables| {
-                Ok(match tables.records.user(user)? {
+                Ok(match tables.records.existing_account(user)? {
                     Some(_) => Decision::one(Scope::user(user), UserDeleted {}),
                     None => Decision::Nothing,
                 })
@@ -128,7 +128,7 @@ impl World {
 fn about_account(user: UserId) -> Op {
     let display_name = Some(DisplayName::parse("secret").unwrap());
     decide(move |tables| {
-        let Some(account) = tables.records.user(user)? else { return Ok(Decision::Nothing) };
+        let Some(account) = tables.records.existing_account(user)? else { return Ok(Decision::Nothing) };
         let changed = ProfileChanged { display_name: display_name.clone() };
         Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
     })

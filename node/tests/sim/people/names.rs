@@ -160,7 +160,7 @@ impl World {
                 let claims = records.claims(&attempt.name)?;
                 return Ok(claims.first().is_some_and(|&(first, _)| first == claim));
             }
-            records.claim_wins(&attempt.name, claim)
+            records.may_grant_claim(&attempt.name, claim)
         });
         let Some(wins) = wins else { return self.answer_attempt(node, number, Answer::Unknown) };
         let well = is_well && attempt.was_well && self.people.troubled_at < attempt.since;
@@ -171,7 +171,7 @@ impl World {
                 return self.narrow(
                     node,
                     number,
-                    ClaimNarrowed { username: name, claim, waited_for: heard },
+                    ClaimNarrowed { username: name, claim, confirmed_by: heard },
                     user,
                 );
             }
@@ -185,7 +185,7 @@ impl World {
     /// Records that a claim did not wait for nodes that fell out of sync, before it is decided.
     fn narrow(&mut self, node: usize, number: usize, narrowed: ClaimNarrowed, user: UserId) {
         let decide = Decide::new(move |tables| {
-            if tables.records.claim_wins(&narrowed.username, narrowed.claim)? {
+            if tables.records.may_grant_claim(&narrowed.username, narrowed.claim)? {
                 return Ok(Decision::one(Scope::user(user), narrowed.clone()));
             }
             Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"))

@@ -9,7 +9,7 @@ use crate::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, Seq, UserId, Username, VersionVector,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
     frame::peer::{ClaimAnswer, PeerFrame},
-    merge::user::{claim_wins, narrow_waited_for},
+    merge::user::{may_grant_claim, narrow_waited_for},
     replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica, Token},
 };
 
@@ -92,8 +92,8 @@ impl Node {
             EventBody::UserRegistered(UserRegistered { username, waited_for, .. }) => {
                 (event.pos(), username, waited_for.as_deref(), false)
             }
-            EventBody::ClaimNarrowed(ClaimNarrowed { username, claim, waited_for }) => {
-                (*claim, username, Some(&waited_for[..]), false)
+            EventBody::ClaimNarrowed(ClaimNarrowed { username, claim, confirmed_by }) => {
+                (*claim, username, Some(&confirmed_by[..]), false)
             }
             EventBody::ClaimWithdrawn(ClaimWithdrawn { username, claim }) => (*claim, username, None, true),
             _ => return,
@@ -290,7 +290,7 @@ impl Model {
         let others = self.nodes[node].claims(&username).filter(|&(other, _)| other != claim);
         let wins = match self.mutant {
             Some(Mutant::OnlyEarlier) => others.map(|(other, _)| other).all(|other| claim < other),
-            _ => claim_wins(claim, own, others),
+            _ => may_grant_claim(claim, own, others),
         };
         let answer = match outcome {
             ClaimOutcome::Confirmed(heard) if wins => Answer::Granted(heard),
@@ -300,7 +300,7 @@ impl Model {
         };
         match &answer {
             Answer::Granted(heard) if is_narrower && !self.is(Mutant::NotNarrowed) => {
-                let narrowed = ClaimNarrowed { username, claim, waited_for: heard.clone() };
+                let narrowed = ClaimNarrowed { username, claim, confirmed_by: heard.clone() };
                 self.commit(node, vec![narrowed.into()]);
             }
             Answer::Granted(_) => {}

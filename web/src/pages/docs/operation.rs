@@ -23,7 +23,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             }
             div class="operation-details" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
-                @if operation.get("security").is_none() { p class="hint" { (t::NEEDS_AUTHENTICATION) } }
+                @if requires_token(operation) { p class="hint" { (t::NEEDS_AUTHENTICATION) } }
                 @if !parameters.is_empty() {
                     h3 { (t::PARAMETERS) }
                     dl class="fields" {
@@ -64,6 +64,11 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             }
         }
     }
+}
+
+/// Returns whether an operation has the document's default, a token, because it has no `security` of its own.
+fn requires_token(operation: &Value) -> bool {
+    operation.get("security").is_none()
 }
 
 /// Renders a status in the colour of its class.

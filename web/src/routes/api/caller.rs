@@ -1,5 +1,6 @@
 //! Authenticates the caller of a request. A layer around all of `/api/v1` checks the credentials once. A handler that needs
-//! an account takes a [`Caller`], and declares it in the document with `security(…)`.
+//! an account takes a [`Caller`]. The document requires a token by default; a handler that needs none says
+//! `security(())`.
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// Parses a code. Whether the invite exists is only checked when it is accepted.
 fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     let Path(text) = code?;
-    let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_DETAIL);
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_PROBLEM);
     InviteCode::parse(&text).ok().flatten().ok_or_else(unknown)
 }
 

@@ -95,7 +95,7 @@ async fn setup_code(services: &FormServices, code: Result<Path<String>, Problem>
     if services.administration.is_setup_code(&code).await? {
         return Ok(code);
     }
-    Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_DETAIL))
+    Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_PROBLEM))
 }
 
 fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {

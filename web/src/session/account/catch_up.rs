@@ -38,7 +38,7 @@ impl AccountSession<'_> {
         resume_point: ResumePoint,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        let nothing = self.core.seal_empty();
+        let empty_cursor = self.core.seal_empty();
         let resync = match resume_point {
             ResumePoint::Nothing => false,
             ResumePoint::Unreadable(reason) => {
@@ -59,12 +59,13 @@ impl AccountSession<'_> {
                 true
             }
         };
-        self.welcome(&nothing, connection).await?;
+        self.welcome(&empty_cursor, connection).await?;
         if resync {
             self.core.deps.metrics.resyncs.inc();
-            connection.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
+            connection.feed(ServerFrame::Resync { cursor: &empty_cursor }.to_json()).await?;
         }
-        // The client loads its rooms in pages, so it lacks only the read positions of others.
+        // The client loads its rooms in pages, so it lacks only the read positions of others, which `changes_between`
+        // returns even for an empty range.
         self.core.delivery = Delivery::new(self.core.deps.lanes.settled().await);
         let held = Arc::clone(&self.core.delivery.sent().vector);
         self.backlog = self.read_backlog(&held).await?;

@@ -45,6 +45,7 @@ pub struct AccountSession<'a> {
     pub(super) network: IpAddr,
     /// Keeps the user online.
     _online: Online,
+    /// Its `rooms` are empty: `lane_set` has them.
     pub(super) context: UserContext,
     /// Whether the user may see more people than when the client last got the list of online users.
     sees_more_people: bool,
@@ -53,7 +54,7 @@ pub struct AccountSession<'a> {
     pub(super) backlog: Option<Backlog>,
     /// Whether this node holds everything that the client's cursor covers.
     pub(super) node_holds_cursor: bool,
-    checked_at: Instant,
+    login_checked_at: Instant,
     /// A stamp that the client presented and this node may not hold: posts get greater ones.
     pub(super) above_hlc: Hlc,
     /// The last request, if it isn't finished. The session reads the next one after it.
@@ -97,7 +98,7 @@ impl<'a> AccountSession<'a> {
             lane_set,
             backlog: None,
             node_holds_cursor,
-            checked_at: Instant::now(),
+            login_checked_at: Instant::now(),
             network,
             above_hlc,
             pending_request: None,
@@ -150,7 +151,7 @@ impl<'a> AccountSession<'a> {
     }
 
     fn next_due(&self) -> Instant {
-        self.core.next_due().min(self.checked_at + CHECK_EVERY)
+        self.core.next_due().min(self.login_checked_at + CHECK_EVERY)
     }
 
     async fn acknowledge<S: Socket>(
@@ -166,8 +167,8 @@ impl<'a> AccountSession<'a> {
             // The cursor follows at the end of the round.
             self.lane_set.begin_round();
         }
-        if self.checked_at.elapsed() >= CHECK_EVERY {
-            self.checked_at = Instant::now();
+        if self.login_checked_at.elapsed() >= CHECK_EVERY {
+            self.login_checked_at = Instant::now();
             check_login(self.core.deps, self.identity).await?;
         }
         self.core.keepalive.on_timer(connection).await
@@ -197,7 +198,7 @@ impl<'a> AccountSession<'a> {
         if self.core.should_send_cursor() {
             self.core.send_cursor(connection).await?;
         }
-        self.core.on_caught_up(connection).await
+        self.core.on_lanes_empty(connection).await
     }
 
     /// Sends the frames of the user's own lane.
@@ -277,7 +278,7 @@ impl<'a> AccountSession<'a> {
         &mut self,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        self.checked_at = Instant::now();
+        self.login_checked_at = Instant::now();
         check_login(self.core.deps, self.identity).await?;
         let user = self.identity.user;
         let context = self.core.deps.live.user_context(user).await.map_err(End::Refused)?;

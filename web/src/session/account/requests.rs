@@ -115,12 +115,12 @@ impl AccountSession<'_> {
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         self.pending_request = None;
-        let handed_over = match done {
+        let submitted = match done {
             Ok(Some(post)) => self.core.posts.submit(|outcomes| self.core.deps.posting.post(post, outcomes)),
             Ok(None) => Ok(()),
             Err(refusal) => Err(refusal),
         };
-        match handed_over {
+        match submitted {
             Ok(()) => Ok(()),
             Err(refusal) => refuse(self.core.deps, connection, &refusal, id).await,
         }

@@ -148,7 +148,7 @@ impl<'a> QuickSession<'a> {
         }
         let at_end = end == self.lane.position();
         if at_end {
-            self.core.on_caught_up(connection).await?;
+            self.core.on_lanes_empty(connection).await?;
         }
         Ok(at_end)
     }
@@ -179,19 +179,19 @@ impl<'a> QuickSession<'a> {
         bytes: usize,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        let (rates, guest) = (&self.core.deps.guard.rates, self.participant.guest);
+        let (rates, participant_id) = (&self.core.deps.guard.rates, self.participant.id);
         let written = RoomWrite {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
             room: Some(self.participant.room),
             bytes,
         };
-        let counted = rates.check(Quota::MessagesPerSession, &guest);
+        let counted = rates.check(Quota::MessagesPerSession, &participant_id);
         if let Err(refusal) = counted.and_then(|()| rates.check_room_write(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
             refuse(self.core.deps, connection, &refusal, id).await?;
-            return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
+            return rates.check(Quota::FloodingPerSession, &participant_id).map_err(|_| End::Flooding);
         }
         match post {
             Ok(post) => self.post(post, connection).await,

@@ -63,7 +63,7 @@ pub async fn welcome<S: Socket>(
 ) -> Result<(), End> {
     let mut users = deps.presence.users(participant.room);
     users.truncate(USERS_MAX);
-    let shown = deps.presence.shown(participant.room, participant.guest);
+    let shown = deps.presence.shown(participant.room, participant.id);
     let frame = ServerFrame::Welcome {
         room: participant.room.to_string(),
         username: shown.as_deref().unwrap_or(participant.name.as_str()),

@@ -217,7 +217,7 @@ pub fn app_state(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, 
         metrics: Arc::new(metrics),
         settings: Arc::new(WebSettings {
             node: "node".into(),
-            guests_enabled: true,
+            quick_rooms_enabled: true,
             registration: RegistrationMode::Open,
             public_url: None,
             metrics: true,
@@ -271,7 +271,7 @@ impl Client {
         };
         let participant = Participant {
             room: ROOM,
-            guest: GuestId([1; 16]),
+            id: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
             sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
             identity: None,

@@ -16,7 +16,7 @@ use super::{decisions, lists};
 use crate::{
     auth::ServiceKey,
     permissions::{
-        has_blocked, hides_presence,
+        cannot_see_presence, has_blocked,
         rooms::{Denied, known_room},
     },
     services::{
@@ -201,7 +201,7 @@ impl TwinRun {
                 known.push((
                     accepted,
                     has_blocked(&records, one, other)?,
-                    hides_presence(&records, one, other)?,
+                    cannot_see_presence(&records, one, other)?,
                 ));
                 modelled.push((model.are_contacts(one, other), blocks, blocks || is_blocked));
             }

@@ -142,7 +142,7 @@ async fn get_room(
     Path(path): Path<RoomPath>,
 ) -> Result<Json<Room>, Problem> {
     let room = member_rooms.room(who.user, path.room()?).await?;
-    if room.kind == RoomKind::Quick && !settings.guests_enabled {
+    if room.kind == RoomKind::Quick && !settings.quick_rooms_enabled {
         return Err(Problem::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM));
     }
     Ok(Json(room))
