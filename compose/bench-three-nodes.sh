@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts three nodes on loopback with fresh data, runs `starling-bench quick` over them, and stops them.
-# Arguments are passed on to it; without any: 500 messages a second for 60 s to 30 receivers.
+# Starts three nodes (or STARLING_NODES) on loopback with fresh data, runs `starling-bench quick` over them, and stops
+# them. Arguments are passed on to it; without any: 500 messages a second for 60 s to 30 receivers.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=.ci/tools.sh
@@ -16,20 +16,21 @@ stop() {
 trap stop EXIT
 
 (umask 077 && "$bin/starling" cluster secret >"$data/secret")
+numbers=$(seq "${STARLING_NODES:-3}")
 base=$((20000 + $$ % 2000 * 10))
 join=() nodes=()
-for n in 1 2 3; do
+for n in $numbers; do
   join+=(--join "127.0.0.1:$((base + n))")
   nodes+=(--node "http://127.0.0.1:$((base + n))")
 done
-for n in 1 2 3; do
+for n in $numbers; do
   "$bin/starling" serve --listen "127.0.0.1:$((base + n))" --data-dir "$data/node$n" \
     --cluster-listen "127.0.0.1:$((base + n))" --cluster-secret-file "$data/secret" "${join[@]}" \
     >"$data/log$n" 2>&1 &
   pids+=($!)
 done
 ready() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3 | grep -q ' 200 '; }
-for n in 1 2 3; do
+for n in $numbers; do
   for _ in $(seq 200); do
     if (ready "$((base + n))") 2>/dev/null; then continue 2; fi
     sleep 0.05

@@ -1,10 +1,9 @@
 //! The heartbeat: the frames that every peer gets every second, and this node's status in them.
 
-use super::{HEARTBEAT_MS, LinkId, Millis, Output, Replica, link::Link, send};
+use super::{HEARTBEAT_MS, Millis, Output, Replica, send};
 use crate::{
-    OriginId, Seq,
     clock_majority::{self, ClockVerdict},
-    frame::peer::{Confirm, ReplicaFrame},
+    frame::peer::ReplicaFrame,
 };
 
 /// For this long after a stall, peers may not know yet that it is over: they learn it with the next heartbeat.
@@ -14,7 +13,7 @@ const STALL_AFTERMATH_MS: u64 = 2 * HEARTBEAT_MS;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LocalStatus {
     /// Whether the writer has been busy with one commit for too long.
-    stalled: bool,
+    pub(super) stalled: bool,
     /// Whether the store was lost, and no peer with the data has seen this node in sync since.
     pub(super) refilling: bool,
     /// The wall clock (Unix milliseconds) minus the monotonic clock.
@@ -24,7 +23,7 @@ pub(super) struct LocalStatus {
 }
 
 impl LocalStatus {
-    fn wall_ms(self, now: Millis) -> u64 {
+    pub(super) fn wall_ms(self, now: Millis) -> u64 {
         now.0.saturating_add_signed(self.wall_ahead_ms)
     }
 
@@ -61,7 +60,7 @@ impl Replica {
             self.note_stall(now);
         }
         if stalled != was_stalled {
-            self.confirm_to_all(now, &[], out);
+            self.confirm_to_all(now, out);
         }
     }
 
@@ -87,7 +86,7 @@ impl Replica {
                 link.catch_up_to(self.held.clone());
             }
         }
-        self.confirm_to_all(now, &[], out);
+        self.confirm_to_all(now, out);
         self.settle_all(now, out);
     }
 
@@ -111,45 +110,16 @@ impl Replica {
                     out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
                 }
             }
-            self.confirm_to_all(now, &[], out);
+            self.confirm_to_all(now, out);
             self.send_peers(now, out);
             self.ask_again(now, out);
             self.send_digests(now, out);
             // Peers may have fallen out of sync, so that waiters need not wait for them.
             self.settle_all(now, out);
         }
+        self.confirm_what_is_due(now, out);
         self.expire(now, out);
         self.drive_barrier(now, out);
         self.pull(now, out);
-    }
-
-    /// Sends every peer the heads of new durable events.
-    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, Seq)], out: &mut Vec<Output>) {
-        for (&id, link) in &self.links {
-            out.push(self.confirm(now, id, link, new_heads.to_vec()));
-        }
-    }
-
-    /// Sends a peer the heads of all durable events.
-    pub(super) fn confirm_all_heads_to(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
-        let confirm = |link| self.confirm(now, id, link, self.held.iter().collect());
-        out.extend(self.links.get(&id).map(confirm));
-    }
-
-    /// Tells a peer at once that it is in sync: a starting node waits for that.
-    pub(super) fn confirm_in_sync(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
-        out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
-    }
-
-    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, Seq)>) -> Output {
-        let confirm = Confirm {
-            new_heads,
-            own_head: self.own_head(),
-            in_sync: link.is_in_sync(now),
-            stalled: self.local_status.stalled,
-            refilling: self.local_status.refilling,
-            wall_ms: self.local_status.wall_ms(now),
-        };
-        send(id, ReplicaFrame::Confirm(confirm))
     }
 }

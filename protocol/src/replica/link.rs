@@ -16,6 +16,8 @@ pub(super) struct Link {
     pub(super) peer: NodeId,
     /// The events that the peer has confirmed as durable on this link.
     pub(super) confirmed: VersionVector,
+    /// The heads of events that are durable here of which the peer was not told yet.
+    pub(super) unconfirmed: BTreeMap<OriginId, Seq>,
     /// The time of its last frame.
     pub(super) last_heard: Millis,
     /// Whether its first vector has arrived. Until then this node doesn't know what the peer lacks.
@@ -57,6 +59,7 @@ impl Link {
         Self {
             peer,
             confirmed: VersionVector::default(),
+            unconfirmed: BTreeMap::new(),
             last_heard: now,
             vector_received: false,
             peer_sees_us_in_sync: false,

@@ -12,9 +12,11 @@ mod claim_model;
 #[cfg(test)]
 mod claim_tests;
 mod claims;
+mod confirm;
+#[cfg(test)]
+mod confirm_tests;
 mod digests;
 mod heartbeat;
-
 mod io;
 mod link;
 mod pull;
@@ -84,6 +86,8 @@ pub struct Replica {
     local_status: LocalStatus,
     digests: Digests,
     next_heartbeat: Millis,
+    /// The time at which delayed confirmations are sent, if there are any.
+    confirm_at: Option<Millis>,
 }
 
 impl Replica {
@@ -104,6 +108,7 @@ impl Replica {
             local_status: LocalStatus::default(),
             digests: Digests::default(),
             next_heartbeat: now + HEARTBEAT_MS,
+            confirm_at: None,
         }
     }
 
@@ -168,10 +173,16 @@ impl Replica {
     /// Returns the time when the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Millis {
         let pull = if self.may_pull() { self.pulls.next_deadline() } else { None };
-        [self.waiters.next_deadline(), self.claims.next_tick(), pull, self.barrier.next_deadline()]
-            .into_iter()
-            .flatten()
-            .fold(self.next_heartbeat, Millis::min)
+        [
+            self.confirm_at,
+            self.waiters.next_deadline(),
+            self.claims.next_tick(),
+            pull,
+            self.barrier.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.next_heartbeat, Millis::min)
     }
 
     /// Handles an input and appends the outputs to `out`. `now` must never go back.
@@ -265,7 +276,7 @@ impl Replica {
         }
         self.refusals = 0;
         self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
-        self.confirm_to_all(now, new_heads, out);
+        self.confirm_new_heads(now, new_heads, out);
         self.drive_barrier(now, out);
         self.pull(now, out);
     }

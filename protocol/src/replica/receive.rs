@@ -95,7 +95,7 @@ impl Replica {
             }
         }
         if link.update_caught_up() {
-            self.confirm_in_sync(now, link_id, out);
+            self.confirm_to(now, link_id, out);
             self.settle_all(now, out);
         }
         for &(origin, seq) in new_heads {
