@@ -14,6 +14,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
+use starling_protocol::frame::wire::WireVersion;
 use tokio::{
     net::lookup_host,
     runtime::Handle,
@@ -46,6 +47,11 @@ pub trait Environment: Debug + Send + Sync + 'static {
 
     /// Binds a UDP socket.
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
+
+    /// The names of the wire versions that this node offers to others, the preferred first. Simulations offer older ones.
+    fn wire_offers(&self) -> Vec<&'static str> {
+        WireVersion::offers().collect()
+    }
 
     /// This machine's address from which packets to `to` are sent; `None` if unknown.
     fn source_address(&self, _to: SocketAddr) -> Option<IpAddr> {

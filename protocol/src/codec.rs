@@ -24,6 +24,9 @@ pub enum DecodeError {
     /// The bytes don't decode as this type.
     #[error("malformed record")]
     Malformed(#[source] bincode::error::DecodeError),
+    /// The parts of a frame don't fit its length, or its record is of another kind than it says.
+    #[error("the parts of a frame don't fit together")]
+    Framing,
     /// Bytes follow the end of the record.
     #[error("{0} bytes after the end of the record")]
     Trailing(usize),

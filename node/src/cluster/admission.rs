@@ -11,7 +11,10 @@ use quinn::{Connection, ConnectionError, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
     NodeId,
-    frame::peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame},
+    frame::{
+        peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame},
+        wire::WireVersion,
+    },
 };
 use tokio::time::timeout;
 
@@ -20,7 +23,7 @@ use super::{
     acceptor::HandshakePermit,
     description::canonical,
     keys::node_of,
-    link::{FrameError, LinkReceiver, LinkSender},
+    link::{FrameError, LinkReceiver, LinkSender, agreed_version},
     links::Entry,
 };
 
@@ -30,6 +33,8 @@ const HELLO_MAX: Duration = Duration::from_secs(4);
 const PING_MAX: Duration = Duration::from_secs(1);
 /// TLS alerts, as QUIC carries them (RFC 9001, section 4.8).
 const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
+/// The alert of an endpoint that shares no protocol with the other (RFC 7301, section 3.2).
+const NO_APPLICATION_PROTOCOL: u64 = 0x178;
 
 /// The reason for closing a link; the numbers are part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub enum CloseCode {
     Copy = 5,
     /// The link was silent for too long.
     Silent = 6,
+    /// The two nodes have no wire version in common. The reason names those of the sender.
+    NoCommonVersion = 7,
 }
 
 impl CloseCode {
@@ -61,6 +68,7 @@ impl CloseCode {
             Self::Myself,
             Self::Copy,
             Self::Silent,
+            Self::NoCommonVersion,
         ];
         all.into_iter().find(|code| code.number() == close.error_code)
     }
@@ -83,13 +91,21 @@ struct Refused {
 pub(super) enum Dialled {
     /// The node with this id answered: there is, or was, a link to it.
     Answered(NodeId),
-    /// A node with a different secret, or one that knows a running process with this node's identity.
-    TurnedAway {
-        /// Whether it has a different secret.
-        other_secret: bool,
-    },
+    /// A node that refuses links with this one.
+    TurnedAway(TurnedAway),
     /// No node answered.
     Nobody,
+}
+
+/// The reason why a node at an address refuses links with this one, until an operator changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TurnedAway {
+    /// It has a different cluster secret.
+    OtherSecret,
+    /// It knows a running process with this node's identity.
+    IsCopy,
+    /// It speaks none of the wire versions that this node speaks.
+    NoCommonVersion,
 }
 
 impl Links {
@@ -104,14 +120,17 @@ impl Links {
                 return;
             }
         };
+        let Some(version) = agreed_version(&connection) else {
+            return connection.close(CloseCode::NoCommonVersion.number(), self.wire_offers.as_bytes());
+        };
         let greeted = timeout(HELLO_MAX, async {
             let (send, receive) = connection.accept_bi().await.ok()?;
-            let mut receiver = LinkReceiver::new(receive);
+            let mut receiver = LinkReceiver::new(receive, version);
             let hello = self.read_hello(&connection, &mut receiver).await?;
             Some((send, receiver, hello))
         });
         let Ok(Some((send, receiver, hello))) = greeted.await else { return };
-        let sender = LinkSender::start(connection.clone(), send);
+        let sender = LinkSender::start(connection.clone(), send, version);
         let peer = hello.me.node;
         if let Err(code) = self.admit(&hello, &sender, peer).await {
             tracing::debug!(%peer, ?code, "link not admitted");
@@ -130,13 +149,21 @@ impl Links {
     pub(super) async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Dialled {
         let connection = match connecting.await {
             Ok(connection) => connection,
+            Err(error) if lacks_common_version(&error) => {
+                self.log_no_common_version(to, "");
+                return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
+            }
             Err(error) if self.record_if_wrong_secret(to, &error) => {
-                return Dialled::TurnedAway { other_secret: true };
+                return Dialled::TurnedAway(TurnedAway::OtherSecret);
             }
             Err(_) => return Dialled::Nobody,
         };
+        let Some(version) = agreed_version(&connection) else {
+            self.on_no_common_version(to, connection).await;
+            return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
+        };
         self.verdicts.send_modify(|verdicts| verdicts.deciding += 1);
-        let greeted = self.greet(connection, to).await;
+        let greeted = self.greet(connection, to, version).await;
         self.verdicts.send_modify(|verdicts| {
             verdicts.deciding -= 1;
             match &greeted {
@@ -154,9 +181,9 @@ impl Links {
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
                 self.record_that_this_is_a_copy(to);
-                Dialled::TurnedAway { other_secret: false }
+                Dialled::TurnedAway(TurnedAway::IsCopy)
             }
-            Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway { other_secret: true },
+            Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway(TurnedAway::OtherSecret),
             Err(Refused { peer, .. }) => peer.map_or(Dialled::Nobody, Dialled::Answered),
         }
     }
@@ -180,6 +207,7 @@ impl Links {
         &self,
         connection: Connection,
         to: SocketAddr,
+        version: WireVersion,
     ) -> Result<(Hello, LinkSender, LinkReceiver, Vec<Member>), Refused> {
         let named = named_by_certificate(&connection);
         // Several addresses may lead to one node, and one address to another node than expected: keep the link that
@@ -194,10 +222,10 @@ impl Links {
             peer: None,
             other_secret: self.record_if_wrong_secret(to, &error),
         })?;
-        let sender = LinkSender::start(connection.clone(), send);
+        let sender = LinkSender::start(connection.clone(), send, version);
         let (frame, known_to_peer) = self.hello(&connection);
         let _ = sender.try_send(frame.encode());
-        let mut receiver = LinkReceiver::new(receive);
+        let mut receiver = LinkReceiver::new(receive, version);
         let hello = timeout(HELLO_MAX, self.read_hello(&connection, &mut receiver)).await;
         let Ok(Some(hello)) = hello else {
             let reason = connection.close_reason();
@@ -285,9 +313,10 @@ impl Links {
                         let (sender, process) = (sender.clone(), hello.process);
                         let public_url = hello.me.public_url.clone();
                         let peer_reports_links_to = None;
+                        let status = None;
                         links.insert(
                             peer,
-                            Entry { sender, process, dialled_by, public_url, peer_reports_links_to },
+                            Entry { sender, process, dialled_by, public_url, peer_reports_links_to, status },
                         );
                         return Ok(());
                     }
@@ -302,8 +331,31 @@ impl Links {
         }
     }
 
+    /// Waits until a dialled node without a common wire version has named its versions, and logs them.
+    async fn on_no_common_version(&self, to: SocketAddr, connection: Connection) {
+        let theirs = match timeout(HELLO_MAX, connection.closed()).await {
+            Ok(ConnectionError::ApplicationClosed(close)) => {
+                String::from_utf8_lossy(&close.reason).into_owned()
+            }
+            _ => String::new(),
+        };
+        self.log_no_common_version(to, &theirs);
+    }
+
+    fn log_no_common_version(&self, to: SocketAddr, theirs: &str) {
+        self.metrics.refused.inc();
+        if let Some(times) = self.refusal_log.note(to) {
+            let (peer, ours) = (canonical(to), &self.wire_offers);
+            tracing::warn!(%peer, times, theirs, ours, "a node speaks no wire version that this one speaks: upgrade the older one");
+        }
+    }
+
     /// Logs a handshake that failed because one side does not trust the other; returns whether it did.
     fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
+        if lacks_common_version(error) {
+            self.log_no_common_version(peer, "");
+            return false;
+        }
         if !is_refusal(error) {
             return false;
         }
@@ -324,9 +376,20 @@ fn named_by_certificate(connection: &Connection) -> Option<NodeId> {
 
 /// Whether the handshake failed because one side does not trust the other.
 fn is_refusal(error: &ConnectionError) -> bool {
-    match error {
-        ConnectionError::TransportError(error) => TLS_ALERTS.contains(&u64::from(error.code)),
-        ConnectionError::ConnectionClosed(close) => TLS_ALERTS.contains(&u64::from(close.error_code)),
-        _ => false,
-    }
+    alert(error).is_some()
+}
+
+/// Whether the handshake failed because the nodes agreed on no protocol: the other does not offer the name for this case.
+fn lacks_common_version(error: &ConnectionError) -> bool {
+    alert(error) == Some(NO_APPLICATION_PROTOCOL)
+}
+
+/// Returns the TLS alert that ended a handshake.
+fn alert(error: &ConnectionError) -> Option<u64> {
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+        _ => return None,
+    };
+    TLS_ALERTS.contains(&code).then_some(code)
 }

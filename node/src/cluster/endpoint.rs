@@ -34,7 +34,7 @@ pub fn open(
     keys: &ClusterKeys,
     node: NodeId,
 ) -> Result<Endpoint, KeyError> {
-    let (server, client) = keys.tls(node, environment.random())?;
+    let (server, client) = keys.tls(node, environment.random(), &environment.wire_offers())?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);

@@ -27,6 +27,8 @@ pub enum JoinReason {
     OnlyIpv6,
     /// A node with a different secret answers.
     OtherSecret,
+    /// A node answers that speaks no wire version of this one.
+    NoCommonVersion,
     /// Nobody answers at its addresses.
     Nobody,
 }
@@ -40,6 +42,9 @@ impl fmt::Display for JoinReason {
                 "the name has IPv6 addresses only, but --cluster-listen is an IPv4 address: listen on [::]"
             }
             Self::OtherSecret => "the node there has a different cluster secret",
+            Self::NoCommonVersion => {
+                "the node there speaks no wire version that this one speaks: upgrade the older one"
+            }
             Self::Nobody => "no node answers there (UDP)",
         })
     }
@@ -66,6 +71,8 @@ pub(super) enum AddressState {
     Node,
     /// A node with a different secret answers.
     OtherSecret,
+    /// A node answers that speaks no wire version of this one.
+    NoCommonVersion,
     /// No node answered yet.
     Nobody,
     /// This node cannot send to the address.
@@ -105,6 +112,7 @@ impl JoinAddresses {
                     continue;
                 }
                 Some(found) if found.contains(&AddressState::OtherSecret) => JoinReason::OtherSecret,
+                Some(found) if found.contains(&AddressState::NoCommonVersion) => JoinReason::NoCommonVersion,
                 Some(found) if found.iter().all(|&found| found == AddressState::Unusable) => {
                     JoinReason::OnlyIpv6
                 }

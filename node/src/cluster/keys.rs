@@ -21,8 +21,6 @@ use crate::{config::ClusterSecret, key_derivation::RootKey};
 
 /// Every leaf certificate has this name, so that ordinary verification works before the peer is known.
 pub const CLUSTER_NAME: &str = "node.starling.internal";
-/// The ALPN protocol: QUIC endpoints must agree on it first.
-const ALPN: &[u8] = b"starling/1";
 /// PKCS#8 (RFC 8410) of an Ed25519 private key, up to its 32 bytes.
 const PKCS8_ED25519: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -84,11 +82,12 @@ impl ClusterKeys {
     }
 
     /// Returns the TLS configurations for both sides of a link, with a new leaf certificate for this node; `leaf` is its
-    /// private key.
+    /// private key. `offers` are the names of its wire versions.
     pub fn tls(
         &self,
         node: NodeId,
         leaf: [u8; 32],
+        offers: &[&str],
     ) -> Result<(quinn::crypto::rustls::QuicServerConfig, quinn::crypto::rustls::QuicClientConfig), KeyError>
     {
         let key = key_pair(&leaf)?;
@@ -110,12 +109,13 @@ impl ClusterKeys {
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![leaf.clone()], private())?;
-        server.alpn_protocols = vec![ALPN.to_vec()];
+        let offers: Vec<_> = offers.iter().map(|name| name.as_bytes().to_vec()).collect();
+        server.alpn_protocols.clone_from(&offers);
         let mut client = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .with_root_certificates(roots)
             .with_client_auth_cert(vec![leaf], private())?;
-        client.alpn_protocols = vec![ALPN.to_vec()];
+        client.alpn_protocols = offers;
         // A resumed session would keep a peer's identity beyond its process.
         client.resumption = rustls::client::Resumption::disabled();
         Ok((server.try_into()?, client.try_into()?))

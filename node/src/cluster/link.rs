@@ -8,7 +8,12 @@ use std::sync::{
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, SendStream};
 use starling_protocol::{
-    codec::DecodeError, frame::peer::PeerFrame, limits::PEER_FRAME_BYTES_MAX, replica::LinkId,
+    codec::DecodeError,
+    frame::{
+        peer::PeerFrame,
+        wire::{WIRE_FRAME_BYTES_MAX, WireVersion},
+    },
+    replica::LinkId,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -28,7 +33,7 @@ pub enum FrameError {
     #[error("the link is over")]
     Over,
     /// The peer breaks the protocol.
-    #[error("a frame of {0} bytes; at most {PEER_FRAME_BYTES_MAX} are allowed")]
+    #[error("a frame of {0} bytes; at most {WIRE_FRAME_BYTES_MAX} are allowed")]
     TooLong(usize),
     /// The peer's frame is invalid.
     #[error("a frame does not decode")]
@@ -42,6 +47,7 @@ pub struct LinkSender {
     frames: mpsc::Sender<Bytes>,
     queued_bytes: Arc<AtomicUsize>,
     connection: Connection,
+    version: WireVersion,
     last_pong: watch::Sender<u64>,
 }
 
@@ -51,12 +57,12 @@ pub struct NotSent;
 
 impl LinkSender {
     /// Starts the writer of a link.
-    pub fn start(connection: Connection, stream: SendStream) -> Self {
+    pub fn start(connection: Connection, stream: SendStream, version: WireVersion) -> Self {
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(write(stream, queue, Arc::clone(&queued_bytes)));
+        tokio::spawn(write(stream, queue, Arc::clone(&queued_bytes), version));
         let id = LinkId(NEXT_LINK.fetch_add(1, Ordering::Relaxed));
-        Self { id, frames, queued_bytes, connection, last_pong: watch::Sender::new(0) }
+        Self { id, frames, queued_bytes, connection, version, last_pong: watch::Sender::new(0) }
     }
 
     /// The link's id.
@@ -79,6 +85,11 @@ impl LinkSender {
     /// Sends a datagram, which may be lost.
     pub fn datagram(&self, bytes: Bytes) {
         let _ = self.connection.send_datagram(bytes);
+    }
+
+    /// The wire version of the link.
+    pub fn version(&self) -> WireVersion {
+        self.version
     }
 
     /// The QUIC connection.
@@ -107,12 +118,24 @@ impl LinkSender {
     }
 }
 
+/// Returns the wire version that both ends of a connection agreed on; `None` if they have none in common.
+pub fn agreed_version(connection: &Connection) -> Option<WireVersion> {
+    let handshake = connection.handshake_data()?.downcast::<quinn::crypto::rustls::HandshakeData>().ok()?;
+    WireVersion::from_alpn(handshake.protocol.as_deref()?)
+}
+
 /// Writes queued frames, many at a time.
-async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>, queued_bytes: Arc<AtomicUsize>) {
+async fn write(
+    mut stream: SendStream,
+    mut queue: mpsc::Receiver<Bytes>,
+    queued_bytes: Arc<AtomicUsize>,
+    version: WireVersion,
+) {
     let mut frames = Vec::new();
     while queue.recv_many(&mut frames, 64).await > 0 {
         let bytes: usize = frames.iter().map(Bytes::len).sum();
-        let mut chunks: Vec<Bytes> = frames.drain(..).flat_map(|frame| [length(&frame), frame]).collect();
+        let mut chunks: Vec<Bytes> =
+            frames.drain(..).flat_map(|record| [version.head(&record).into(), record]).collect();
         if stream.write_all_chunks(&mut chunks).await.is_err() {
             return;
         }
@@ -121,37 +144,36 @@ async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>, queued_
     let _ = stream.finish();
 }
 
-fn length(frame: &Bytes) -> Bytes {
-    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-    Bytes::copy_from_slice(&length.to_be_bytes())
-}
-
 /// The receiving side of a link.
 #[derive(Debug)]
 pub struct LinkReceiver {
     stream: RecvStream,
     buffer: BytesMut,
+    version: WireVersion,
 }
 
 impl LinkReceiver {
     /// Reads from a stream.
-    pub fn new(stream: RecvStream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+    pub fn new(stream: RecvStream, version: WireVersion) -> Self {
+        Self { stream, buffer: BytesMut::new(), version }
     }
 
-    /// Reads the next frame.
+    /// Reads the next frame. Skips those of kinds that only a newer version knows.
     ///
     /// Cancellation safety: read bytes stay in the buffer; no frame is lost.
     pub async fn next(&mut self) -> Result<PeerFrame, FrameError> {
         loop {
             if let Some(length) = self.buffer.first_chunk::<4>() {
                 let length = u32::from_be_bytes(*length) as usize;
-                if length > PEER_FRAME_BYTES_MAX {
+                if length > WIRE_FRAME_BYTES_MAX {
                     return Err(FrameError::TooLong(length));
                 }
                 if self.buffer.len() >= 4 + length {
                     let frame = self.buffer.split_to(4 + length);
-                    return Ok(PeerFrame::decode(&frame[4..])?);
+                    match self.version.decode(&frame[4..])? {
+                        Some(frame) => return Ok(frame),
+                        None => continue,
+                    }
                 }
             }
             match self.stream.read_chunk(READ_BYTES, true).await {

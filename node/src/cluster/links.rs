@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,7 +17,10 @@ use futures_util::FutureExt;
 use quinn::{Connection, ConnectionError};
 use starling_protocol::{
     NodeId,
-    frame::peer::{Hello, Member, MeshNews, PeerFrame},
+    frame::{
+        peer::{Hello, Member, MeshNews, NodeStatus, PeerFrame},
+        wire::ANY_VERSION,
+    },
     limits::CLUSTER_MEMBERS_MAX,
     replica::LinkId,
 };
@@ -33,6 +36,7 @@ use super::{
     endpoint::IDLE_MS,
     join_addresses::JoinProblem,
     link::{FrameError, LinkReceiver, LinkSender},
+    mesh::StatusReader,
     refusal_log::RefusalLog,
     replication::DriverInput,
 };
@@ -65,6 +69,8 @@ pub(super) struct Entry {
     pub(super) public_url: Option<String>,
     /// The nodes to which the peer says that it is linked.
     pub(super) peer_reports_links_to: Option<BTreeSet<NodeId>>,
+    /// The peer's last status; `None` if it speaks an older wire version.
+    pub(super) status: Option<NodeStatus>,
 }
 
 /// All links of this node.
@@ -78,6 +84,8 @@ pub struct Links {
     presence: Arc<PresenceMap>,
     driver: mpsc::Sender<DriverInput>,
     gossip: mpsc::Sender<Bytes>,
+    /// The names of the wire versions that this node speaks, for logs and peers.
+    pub(super) wire_offers: String,
     pub(super) verdicts: watch::Sender<Verdicts>,
     pub(super) next_nonce: AtomicU64,
     pub(super) refusal_log: RefusalLog,
@@ -88,6 +96,8 @@ pub struct Links {
     /// The addresses of members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
     join_problems: Mutex<Vec<JoinProblem>>,
+    /// This node's status for its peers, once it is there.
+    pub(super) status: OnceLock<StatusReader>,
     /// Metrics of links.
     pub metrics: LinksMetrics,
 }
@@ -104,7 +114,10 @@ impl Links {
         driver: mpsc::Sender<DriverInput>,
         gossip: mpsc::Sender<Bytes>,
     ) -> Self {
+        let mut wire_offers = environment.wire_offers();
+        wire_offers.retain(|name| *name != ANY_VERSION);
         Self {
+            wire_offers: wire_offers.join(", "),
             guess: AddressGuess::new(environment, Arc::clone(&members), guessed_port),
             process,
             started: Instant::now(),
@@ -121,6 +134,7 @@ impl Links {
             is_waiting_for_peer: AtomicBool::new(false),
             addresses: Mutex::default(),
             join_problems: Mutex::default(),
+            status: OnceLock::new(),
             metrics: LinksMetrics::default(),
         }
     }
@@ -271,6 +285,7 @@ impl Links {
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
                     () = self.send_mesh_news(&sender, known_to_peer) => {}
+                    () = self.send_status(&sender) => {}
                     () = silent(&connection) => silent_for_long = true,
                 }
             };
@@ -329,6 +344,7 @@ impl Links {
                             Some(linked.into_iter().take(CLUSTER_MEMBERS_MAX).collect());
                     }
                 }
+                Ok(PeerFrame::Status(status)) => self.set_peer_status(peer, sender.id(), status),
                 Ok(PeerFrame::Ping(nonce)) => {
                     let _ = sender.try_send(PeerFrame::Pong(nonce).encode());
                 }

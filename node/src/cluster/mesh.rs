@@ -1,5 +1,5 @@
 //! The news of the cluster that linked peers send each other: changed descriptions, and their own links, so that any node
-//! can name the pairs without a link.
+//! can name the pairs without a link; and each second their status.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,11 @@ use std::{
 
 use starling_protocol::{
     NodeId,
-    frame::peer::{Member, MeshNews, PeerFrame},
+    frame::{
+        peer::{Member, MeshNews, NodeStatus, PeerFrame},
+        wire::WireVersion,
+    },
+    replica::{HEARTBEAT_MS, LinkId},
 };
 
 use super::{LinkSender, Links};
@@ -16,7 +20,44 @@ use super::{LinkSender, Links};
 /// Changes within this time are sent together; a link whose queue is full is tried again after the same time.
 const SEND_EVERY: Duration = Duration::from_millis(100);
 
+/// Bytes of a peer's build that are kept.
+const BUILD_BYTES_MAX: usize = 64;
+
+/// Reads this node's status.
+pub type StatusReader = Box<dyn Fn() -> NodeStatus + Send + Sync>;
+
 impl Links {
+    /// Sends peers this node's status from now on.
+    pub fn share_status(&self, read: StatusReader) {
+        let _ = self.status.set(read);
+    }
+
+    /// Sends a peer this node's status every second until the link ends.
+    pub(super) async fn send_status(&self, sender: &LinkSender) {
+        if sender.version() < WireVersion::V2 {
+            return std::future::pending().await;
+        }
+        loop {
+            if let Some(read) = self.status.get() {
+                // The next one follows, whether this fits into the queue or not.
+                let _ = sender.try_send(PeerFrame::Status(read()).encode());
+            }
+            tokio::time::sleep(Duration::from_millis(HEARTBEAT_MS)).await;
+        }
+    }
+
+    /// Keeps the status that a peer sent.
+    pub(super) fn set_peer_status(&self, peer: NodeId, link: LinkId, status: NodeStatus) {
+        if let Some(entry) = self.links().get_mut(&peer).filter(|entry| entry.sender.id() == link) {
+            entry.status = (status.build.len() <= BUILD_BYTES_MAX).then_some(status);
+        }
+    }
+
+    /// The wire version of the link to a node, and the node's last status.
+    pub fn peer_status(&self, node: NodeId) -> Option<(WireVersion, Option<NodeStatus>)> {
+        self.links().get(&node).map(|entry| (entry.sender.version(), entry.status.clone()))
+    }
+
     /// Sends changes to a peer until the link ends. `known` holds the descriptions that this node's hello contained.
     pub(super) async fn send_mesh_news(&self, sender: &LinkSender, known: Vec<Member>) {
         let mut known: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use starling_protocol::NodeId;
 use tokio::time::Instant;
 
-use super::{Links, admission::Dialled, join_addresses::AddressState};
+use super::{
+    Links,
+    admission::{Dialled, TurnedAway},
+    join_addresses::AddressState,
+};
 
 /// Pause after the first failed attempt; doubles up to the maximum.
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
@@ -31,7 +35,7 @@ pub(super) struct Target {
     /// The nodes that should be there.
     expected: BTreeMap<NodeId, Expectation>,
     answered: Option<Answer>,
-    turned_away: Option<Dialled>,
+    turned_away: Option<TurnedAway>,
     dialling: bool,
     not_before: Option<Instant>,
     failures: u32,
@@ -144,8 +148,10 @@ impl Target {
             self.answered.is_some_and(|answer| answer.at.elapsed() < ANSWER_HOLDS && self.failures == 0);
         if answered || self.is_already_linked(links) {
             AddressState::Node
-        } else if self.turned_away == Some(Dialled::TurnedAway { other_secret: true }) {
+        } else if self.turned_away == Some(TurnedAway::OtherSecret) {
             AddressState::OtherSecret
+        } else if self.turned_away == Some(TurnedAway::NoCommonVersion) {
+            AddressState::NoCommonVersion
         } else {
             AddressState::Nobody
         }
@@ -159,7 +165,7 @@ impl Target {
     pub(super) fn ended(&mut self, dialled: Dialled, lasted: Duration, links: &Links) {
         let now = Instant::now();
         self.dialling = false;
-        self.turned_away = matches!(dialled, Dialled::TurnedAway { .. }).then_some(dialled);
+        self.turned_away = if let Dialled::TurnedAway(reason) = dialled { Some(reason) } else { None };
         if let Dialled::Answered(node) = dialled {
             self.answered = Some(Answer { node, as_known: Known::of(node, self.ip, links), at: now });
         }

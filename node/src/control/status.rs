@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use starling_protocol::frame::wire::WireVersion;
 use starling_web::{
     drain::{Drain, Serving},
     metrics::WebMetrics,
@@ -104,6 +105,18 @@ pub struct PeerStatus {
     pub shards_equal: usize,
     /// Shards in which its views differ although it has applied the same events.
     pub shards_diverged: usize,
+    /// The wire version of the link, such as `starling/2`.
+    #[serde(default)]
+    pub wire: Option<String>,
+    /// The version of Starling that it runs.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Its open WebSockets.
+    #[serde(default)]
+    pub sessions: Option<u64>,
+    /// Free bytes on the disk of its store.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
 }
 
 /// The lengths of queues.
@@ -146,6 +159,8 @@ impl StatusSource {
         };
         let known = self.links.iter().flat_map(|links| links.known()).map(|member| {
             let linked = report.peers.iter().find(|peer| peer.peer == member.node);
+            let (wire, own) = self.links.as_ref().and_then(|links| links.peer_status(member.node)).unzip();
+            let own = own.flatten();
             PeerStatus {
                 node: member.node.to_string(),
                 address: member.addresses.join(", "),
@@ -159,6 +174,10 @@ impl StatusSource {
                 lag_events: linked.map_or(0, |peer| peer.lag),
                 shards_equal: linked.map_or(0, |peer| peer.shards_equal),
                 shards_diverged: linked.map_or(0, |peer| peer.shards_diverged),
+                wire: wire.map(|version| version.alpn().to_owned()),
+                sessions: own.as_ref().map(|status| status.sessions),
+                free_bytes: own.as_ref().map(|status| status.free_bytes),
+                version: own.map(|status| status.build.into()),
             }
         });
         let pairs = self.links.iter().flat_map(|links| links.unlinked_pairs());
@@ -228,6 +247,18 @@ impl fmt::Display for Status {
                 if *shards_diverged > 0 {
                     write!(f, ", {shards_diverged} DIVERGED")?;
                 }
+            }
+            if let PeerStatus {
+                version: Some(version),
+                sessions: Some(sessions),
+                free_bytes: Some(free),
+                ..
+            } = peer
+            {
+                write!(f, ", {sessions} sessions, {} MiB free, Starling {version}", mib(*free))?;
+            }
+            if let Some(wire) = peer.wire.as_deref().filter(|wire| *wire != WireVersion::ALL[0].alpn()) {
+                write!(f, ", an older build: {wire}")?;
             }
             writeln!(f)?;
         }

@@ -1,10 +1,20 @@
 //! A node without its listeners: joins the cluster, opens the store, and wires writer, driver and services. It reaches the
 //! outside only through its [`Environment`] and [`CoreStart`], so simulations run it unchanged.
 
-use std::{mem, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    mem,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use starling_protocol::{VersionVector, frame::peer::Member, replica::Until};
+use prometheus_client::metrics::gauge::Gauge;
+use starling_protocol::{
+    VersionVector,
+    frame::peer::{Member, NodeStatus},
+    replica::Until,
+};
 use starling_web::{
     AppState,
     drain::Serving,
@@ -110,10 +120,11 @@ impl Core {
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
+        let free = space.free.clone();
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics);
+        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics, free);
         let (driver_task, driver) = Driver::new(DriverParts {
             environment: Arc::clone(&environment),
             held,
@@ -232,14 +243,21 @@ impl Core {
     }
 }
 
-/// Keeps the list of members, and registers the metrics of links. Returns the tasks of the cluster.
+/// Saves the list of members, shares the status, and registers the metrics of links. Returns the tasks of the cluster.
 fn attach_cluster(
     cluster: Option<&mut ClusterHandle>,
     save_members: SaveMembers,
     metrics: &Metrics,
+    free_bytes: Gauge<u64, AtomicU64>,
 ) -> Vec<Task<()>> {
     let Some(cluster) = cluster else { return Vec::new() };
     cluster.members.save_with(save_members);
+    let sessions = metrics.web.sessions.clone();
+    cluster.links.share_status(Box::new(move || NodeStatus {
+        sessions: u64::try_from(sessions.get()).unwrap_or_default(),
+        free_bytes: free_bytes.get(),
+        build: env!("CARGO_PKG_VERSION").into(),
+    }));
     metrics.register_links(&cluster.links.metrics);
     mem::take(&mut cluster.tasks)
 }

@@ -1,12 +1,14 @@
 //! A peer that holds the cluster's secret but breaks the protocol: its link is closed with a reason, counted and
-//! logged, and the node goes on. A peer of a newer version that sends unknown kinds is no such peer.
+//! logged, and the node goes on. A peer of a newer version that sends unknown kinds is no such peer, nor is one of an
+//! older wire version. One of neither is refused with the versions of both.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clap::Parser;
+use futures_util::future::BoxFuture;
 use harness::{Node, PATIENCE, eventually, http};
-use quinn::{Connection, ConnectionError, Endpoint, SendStream};
+use quinn::{AsyncUdpSocket, Connection, ConnectionError, Endpoint, SendStream};
 use starling_node::{
     cluster::{self, ClusterKeys},
     config::{Config, Flags},
@@ -14,13 +16,71 @@ use starling_node::{
 };
 use starling_protocol::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, Seq,
-    frame::peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame, ReplicaFrame},
+    frame::{
+        peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame, ReplicaFrame},
+        wire::{ANY_VERSION, WireVersion},
+    },
 };
+use tokio::task::JoinHandle;
 
 const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 const ME: NodeId = NodeId([7; 16]);
 /// The code with which a node closes the link to a peer that breaks the protocol.
 const PROTOCOL_CLOSE: u32 = 3;
+
+/// The code with which nodes without a common wire version close a connection.
+const NO_COMMON_VERSION: u32 = 7;
+
+/// This machine, with a build of Starling that speaks these wire versions.
+#[derive(Debug)]
+struct Build(Vec<&'static str>);
+
+impl Environment for Build {
+    fn wire_offers(&self) -> Vec<&'static str> {
+        self.0.clone()
+    }
+
+    fn now_ms(&self) -> u64 {
+        ThisMachine.now_ms()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        ThisMachine.fill_random(bytes);
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        ThisMachine.run_blocking(work);
+    }
+
+    fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> JoinHandle<()> {
+        ThisMachine.spawn_thread(name, task)
+    }
+
+    fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>> {
+        ThisMachine.resolve(name)
+    }
+
+    fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        ThisMachine.bind_udp(listen)
+    }
+}
+
+/// The endpoint of a peer that speaks these wire versions.
+fn endpoint(offers: Vec<&'static str>) -> Endpoint {
+    let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
+    let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
+    let keys = ClusterKeys::derive(&secret).unwrap();
+    let machine: Arc<dyn Environment> = Arc::new(Build(offers));
+    let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    cluster::open(&machine, socket, &keys, ME).unwrap()
+}
+
+/// A node, and the address where it takes links.
+async fn node() -> (Node, SocketAddr) {
+    let listen = SocketAddr::from(([127, 0, 0, 1], harness::process::free_port()));
+    let node = Node::lone(&["--cluster-listen", &listen.to_string(), "--cluster-secret", SECRET]).await;
+    (node, listen)
+}
 
 /// A node, and a peer made by hand that is linked to it.
 struct Bench {
@@ -29,26 +89,30 @@ struct Bench {
     _endpoint: Endpoint,
     connection: Connection,
     stream: SendStream,
+    version: WireVersion,
 }
 
 impl Bench {
     async fn start() -> Self {
-        let cluster_port = harness::process::free_port();
-        let listen = format!("127.0.0.1:{cluster_port}");
-        let node = Node::lone(&["--cluster-listen", &listen, "--cluster-secret", SECRET]).await;
-        let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
-        let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
-        let keys = ClusterKeys::derive(&secret).unwrap();
-        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let endpoint = cluster::open(&machine, socket, &keys, ME).unwrap();
-        let to = SocketAddr::from(([127, 0, 0, 1], cluster_port));
-        let connection = endpoint.connect(to, "node.starling.internal").unwrap().await.unwrap();
-        let (stream, _) = connection.open_bi().await.unwrap();
-        Self { node, _endpoint: endpoint, connection, stream }
+        Self::of(WireVersion::V2).await
     }
 
-    async fn send(&mut self, frame: &[u8]) {
+    async fn of(version: WireVersion) -> Self {
+        let (node, listen) = node().await;
+        let endpoint = endpoint(vec![version.alpn(), ANY_VERSION]);
+        let connection = endpoint.connect(listen, "node.starling.internal").unwrap().await.unwrap();
+        let (stream, _) = connection.open_bi().await.unwrap();
+        Self { node, _endpoint: endpoint, connection, stream, version }
+    }
+
+    /// Sends a record as a frame.
+    async fn send(&mut self, record: &[u8]) {
+        let frame = [&self.version.head(record)[..], record].concat();
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    /// Sends bytes as a frame, after their length.
+    async fn send_raw(&mut self, frame: &[u8]) {
         let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
         self.stream.write_all(&[&length[..], frame].concat()).await.unwrap();
     }
@@ -93,11 +157,13 @@ impl Bench {
 
 #[tokio::test]
 async fn a_frame_that_does_not_decode_closes_the_link_alone() {
-    for garbage in [&b""[..], b"\x01\xff", b"\x07future format", &[1; 300]] {
-        let mut bench = Bench::start().await;
-        bench.hello(ME).await;
-        bench.send(garbage).await;
-        bench.is_turned_away().await;
+    for version in WireVersion::ALL {
+        for garbage in [&b""[..], b"\x01\xff", b"\x07future format", &[1; 300]] {
+            let mut bench = Bench::of(version).await;
+            bench.hello(ME).await;
+            bench.send_raw(garbage).await;
+            bench.is_turned_away().await;
+        }
     }
 }
 
@@ -127,15 +193,68 @@ async fn a_link_begins_with_a_hello_of_who_the_certificate_names() {
     bench.is_turned_away().await;
 }
 
+/// Promise 12: a node speaks to peers one wire version older, and goes on whatever a newer one sends.
 #[tokio::test]
-async fn an_event_of_an_unknown_kind_is_kept() {
-    let mut bench = Bench::start().await;
-    bench.hello(ME).await;
-    let body = EventBody::Unknown { kind: 4_711, payload: Bytes::from_static(b"of the future") };
-    let scope = Scope { kind: 99, id: Box::from(&b"some scope of the future"[..]) };
-    let origin = OriginId { node: ME, incarnation: 1 };
-    let draft = EventDraft { scope, body, above_hlc: None };
-    bench.push(Event::new(origin, Seq(1), Hlc(1), draft).encoded().clone()).await;
-    bench.figure("starling_commits_total 1").await;
-    assert!(bench.connection.close_reason().is_none(), "the link goes on");
+async fn an_event_of_an_unknown_kind_is_kept_and_an_unknown_frame_skipped() {
+    for version in WireVersion::ALL {
+        let mut bench = Bench::of(version).await;
+        bench.hello(ME).await;
+        if version == WireVersion::V2 {
+            // A kind, the length of its record, the record, and an extension.
+            bench.send_raw(b"\xc8\0\0\0\0\x06record\0\x09\0\0\0\x01x").await;
+        }
+        let body = EventBody::Unknown { kind: 4_711, payload: Bytes::from_static(b"of the future") };
+        let scope = Scope { kind: 99, id: Box::from(&b"some scope of the future"[..]) };
+        let origin = OriginId { node: ME, incarnation: 1 };
+        let draft = EventDraft { scope, body, above_hlc: None };
+        bench.push(Event::new(origin, Seq(1), Hlc(1), draft).encoded().clone()).await;
+        bench.figure("starling_commits_total 1").await;
+        assert!(bench.connection.close_reason().is_none(), "the link goes on");
+    }
+}
+
+/// The log lines of a node, once one has a word.
+async fn logged(node: &Node, word: &str) -> String {
+    let lines = || std::fs::read_to_string(node.beside("stderr")).unwrap_or_default();
+    eventually(PATIENCE, word, async || if lines().contains(word) { Ok(()) } else { Err(lines()) }).await;
+    lines()
+}
+
+/// A node of a third version is refused with a line that names the versions of both, not as one with a wrong secret.
+#[tokio::test]
+async fn a_node_without_a_common_version_is_told_which_there_are() {
+    const OURS: &str = "starling/2, starling/1";
+    // It dials: the node names its versions.
+    let (node, listen) = node().await;
+    let third = endpoint(vec!["starling/9", ANY_VERSION]);
+    let connection = third.connect(listen, "node.starling.internal").unwrap().await.unwrap();
+    let closed = tokio::time::timeout(PATIENCE, connection.closed()).await.expect("it is closed");
+    let ConnectionError::ApplicationClosed(close) = closed else { panic!("closed by {closed}") };
+    assert_eq!((close.error_code, &close.reason[..]), (NO_COMMON_VERSION.into(), OURS.as_bytes()));
+    // One that shares not even the name for this case.
+    let stranger = endpoint(vec!["starling/9"]);
+    assert!(stranger.connect(listen, "node.starling.internal").unwrap().await.is_err());
+    let lines = logged(&node, "no wire version that this one speaks").await;
+    assert!(!lines.contains("different cluster secret"), "{lines}");
+    // It is dialled: the node logs both, and `status` says why the join address leads nowhere.
+    let at = third.local_addr().unwrap().to_string();
+    let turning_away = tokio::spawn(async move {
+        while let Some(incoming) = third.accept().await {
+            if let Ok(connection) = incoming.await {
+                connection.close(NO_COMMON_VERSION.into(), b"starling/9");
+            }
+        }
+    });
+    let joins = ["--cluster-listen", "127.0.0.1:0", "--cluster-secret", SECRET, "--join", &at];
+    let joining = Node::lone(&joins).await;
+    let lines = logged(&joining, "starling/9").await;
+    let line = lines.lines().find(|line| line.contains("starling/9")).unwrap();
+    assert!(line.contains(OURS) && line.contains("upgrade the older one"), "{line}");
+    assert!(!lines.contains("different cluster secret"), "{lines}");
+    eventually(2 * PATIENCE, "it says why it finds nobody", async || {
+        let problems = joining.status().await?["join_problems"].to_string();
+        if problems.contains("no wire version") { Ok(()) } else { Err(problems) }
+    })
+    .await;
+    turning_away.abort();
 }

@@ -12,8 +12,9 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use quinn::AsyncUdpSocket;
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{Rng, RngExt as _, SeedableRng, rngs::StdRng};
 use starling_node::environment::Environment;
+use starling_protocol::frame::wire::WireVersion;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::network::{self, Network};
@@ -22,6 +23,9 @@ use crate::network::{self, Network};
 const EPOCH_MS: u64 = 1_700_000_000_000;
 /// The DNS name of all machines.
 pub const ALL_MACHINES: &str = "starling.example:7946";
+
+/// The chance that a build is one from before wire version 2.
+const OLD_BUILD_CHANCE: f64 = 0.3;
 
 /// Translates between the world's time and that of a node's runtime.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,8 @@ pub struct SimMachine {
     skew_ms: Arc<AtomicI64>,
     rng: Mutex<StdRng>,
     network: Network,
+    /// The wire versions of the build that was started: each start may be an upgrade, or one taken back.
+    wire_offers: Vec<&'static str>,
 }
 
 impl SimMachine {
@@ -68,8 +74,13 @@ impl SimMachine {
         seed: u64,
         network: Network,
     ) -> Self {
-        let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { number, start, machines, clock, skew_ms, rng, network }
+        let mut rng = StdRng::seed_from_u64(seed);
+        let wire_offers = if rng.random_bool(OLD_BUILD_CHANCE) {
+            vec![WireVersion::V1.alpn()]
+        } else {
+            WireVersion::offers().collect()
+        };
+        Self { number, start, machines, clock, skew_ms, rng: Mutex::new(rng), network, wire_offers }
     }
 }
 
@@ -94,6 +105,10 @@ impl Environment for SimMachine {
     fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>> {
         let all = (0..self.machines).map(network::address).collect();
         Box::pin(async move { if name == ALL_MACHINES { all } else { Vec::new() } })
+    }
+
+    fn wire_offers(&self) -> Vec<&'static str> {
+        self.wire_offers.clone()
     }
 
     fn bind_udp(&self, _listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {

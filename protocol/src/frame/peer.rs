@@ -186,6 +186,17 @@ pub enum ReplicaFrame {
     ClaimAnswer(ClaimAnswer),
 }
 
+/// The status of a node, so that operators can ask any other for it. Sent every second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Open WebSockets.
+    pub sessions: u64,
+    /// Free bytes on the disk of the store.
+    pub free_bytes: u64,
+    /// The version of Starling, for people.
+    pub build: Box<str>,
+}
+
 /// Any frame between nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerFrame {
@@ -201,6 +212,8 @@ pub enum PeerFrame {
     Presence(Presence),
     /// Changes of members and links.
     Mesh(MeshNews),
+    /// The sender's status. Since wire version 2.
+    Status(NodeStatus),
 }
 
 impl PeerFrame {

@@ -162,3 +162,28 @@ async fn a_copy_that_meets_its_original_is_not_ready() {
     let lines = logged(&node, "another running node has this node's identity");
     assert!((1..=3).contains(&lines.len()), "{lines:?}");
 }
+
+/// Any node says of each other what it runs and how busy it is, from the status in each beat.
+#[tokio::test]
+async fn any_node_knows_the_status_of_the_others() {
+    let cluster = Cluster::start(3).await;
+    let room = http::create_room(cluster[1].http).await;
+    let _ann = harness::Client::join(cluster[1].http, &room, "Ann").await;
+    eventually(PATIENCE, "both other nodes are described", async || {
+        let status = cluster[0].status().await?;
+        let peers = status["peers"].as_array().cloned().unwrap_or_default();
+        let mut sessions: Vec<_> = peers.iter().map(|peer| peer["sessions"].as_u64()).collect();
+        sessions.sort_unstable();
+        let known = |peer: &serde_json::Value| {
+            peer["wire"] == "starling/2"
+                && peer["version"] == status["version"]
+                && peer["free_bytes"].as_u64() > Some(0)
+        };
+        if sessions == [Some(0), Some(1)] && peers.iter().all(known) {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    })
+    .await;
+}
