@@ -1,15 +1,9 @@
 //! A node without its listeners: joins the cluster, opens the store, and wires writer, driver and services. It reaches the
 //! outside only through its [`Environment`] and [`CoreStart`], so simulations run it unchanged.
 
-use std::{
-    mem,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use prometheus_client::metrics::gauge::Gauge;
 use starling_protocol::{
     VersionVector,
     frame::peer::{Member, NodeStatus},
@@ -120,11 +114,10 @@ impl Core {
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
-        let free = space.free.clone();
+        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics, &space);
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics, free);
         let (driver_task, driver) = Driver::new(DriverParts {
             environment: Arc::clone(&environment),
             held,
@@ -248,11 +241,11 @@ fn attach_cluster(
     cluster: Option<&mut ClusterHandle>,
     save_members: SaveMembers,
     metrics: &Metrics,
-    free_bytes: Gauge<u64, AtomicU64>,
+    space: &DiskSpace,
 ) -> Vec<Task<()>> {
     let Some(cluster) = cluster else { return Vec::new() };
     cluster.members.save_with(save_members);
-    let sessions = metrics.web.sessions.clone();
+    let (sessions, free_bytes) = (metrics.web.sessions.clone(), space.free.clone());
     cluster.links.share_status(Box::new(move || NodeStatus {
         sessions: u64::try_from(sessions.get()).unwrap_or_default(),
         free_bytes: free_bytes.get(),

@@ -25,11 +25,11 @@ pub enum WireVersion {
 pub const ANY_VERSION: &str = "starling";
 
 /// The bytes of a frame of version 2 before its record.
-const HEAD_BYTES: usize = 6;
+const HEAD_BYTES: u32 = 6;
 /// The most bytes of the extensions of one frame.
 const EXTENSIONS_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of a frame of any version, without the length before it.
-pub const WIRE_FRAME_BYTES_MAX: usize = HEAD_BYTES + PEER_FRAME_BYTES_MAX + EXTENSIONS_BYTES_MAX;
+pub const WIRE_FRAME_BYTES_MAX: usize = HEAD_BYTES as usize + PEER_FRAME_BYTES_MAX + EXTENSIONS_BYTES_MAX;
 
 /// The number of kinds of [`PeerFrame`].
 const FRAMES: u8 = 7;
@@ -67,7 +67,7 @@ impl WireVersion {
         match self {
             Self::V1 => record_bytes.to_be_bytes().to_vec(),
             Self::V2 => {
-                let mut head = record_bytes.saturating_add(HEAD_BYTES as u32).to_be_bytes().to_vec();
+                let mut head = record_bytes.saturating_add(HEAD_BYTES).to_be_bytes().to_vec();
                 head.extend(kind_of(record));
                 head.extend(record_bytes.to_be_bytes());
                 head
