@@ -46,7 +46,7 @@ export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
 starling=${STARLING-}
 if [ -z "$starling" ]; then
   cargo build --release --quiet --package starling-node
-  starling=target/release/starling
+  starling=${CARGO_TARGET_DIR:-target}/release/starling
 fi
 home=$(mktemp -d)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

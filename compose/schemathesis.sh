@@ -24,12 +24,13 @@ if ! "$venv/bin/st" --version 2>/dev/null | grep -q "$version"; then
 fi
 
 cargo build --locked --release --quiet --package starling-node
+starling=${CARGO_TARGET_DIR:-target}/release/starling
 home=$(mktemp -d) limits=()
 port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
 # It asks more often than anybody may.
-for limit in $(target/release/starling serve --help | grep -o -- '^ *--limit-[a-z-]*'); do limits+=("$limit" 0); done
-target/release/starling serve --listen "127.0.0.1:$port" --data-dir "$home/data" \
+for limit in $("$starling" serve --help | grep -o -- '^ *--limit-[a-z-]*'); do limits+=("$limit" 0); done
+"$starling" serve --listen "127.0.0.1:$port" --data-dir "$home/data" \
   --auth-weak-hashes true --auth-memory-kib 64 --auth-passes 1 "${limits[@]}" >"$home/log" 2>&1 &
 node=$!
 trap 'kill "$node" 2>/dev/null && wait "$node" || true; rm -rf "$home"' EXIT
@@ -40,7 +41,7 @@ for _ in $(seq 50); do
 done
 
 # It asks in the name of somebody and of an administrator, who have contacts, rooms and messages.
-echo correct horse | target/release/starling user add --admin --password-stdin root --data-dir "$home/data" >/dev/null
+echo correct horse | "$starling" user add --admin --password-stdin root --data-dir "$home/data" >/dev/null
 "$venv/bin/python" compose/schemathesis-world.py "$url" "$home"
 
 # Not checked: that a method which an address does not take is answered 405, as the contract has 400 for it; and that
