@@ -181,7 +181,7 @@ impl Dialer {
                 self.lookups.spawn(async move { (name, timeout(RESOLVE_MAX, lookup).await.ok()) });
             }
         }
-        self.targets.values_mut().for_each(|target| target.forget_moved(now));
+        self.targets.values_mut().for_each(|target| target.forget_moved(now, &self.links));
         self.targets.retain(|_, target| target.is_dialling() || now < target.seen_at + FORGET_AFTER);
         self.links.set_addresses(self.targets.keys().map(|address| address.ip().to_canonical()).collect());
     }

@@ -19,7 +19,7 @@ const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
 /// The time for which the node that answered is expected to be there, unless it has moved.
 const ANSWER_HOLDS: Duration = Duration::from_mins(1);
 /// How long a node is still expected at an address to which its description, or a name in it, no longer leads.
-const EXPECTATION_HOLDS: Duration = Duration::from_secs(4);
+const EXPECTATION_HOLDS: Duration = Duration::from_secs(15);
 
 /// A node that should be at an address, and the number of the description that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +78,8 @@ impl Known {
     fn of(node: NodeId, ip: IpAddr, links: &Links) -> Self {
         Self {
             process: links.process_of(node),
-            number: links.members.number_of(node),
+            // The number of this node's own description rises with each address over which a link comes up.
+            number: if node == links.me() { None } else { links.members.number_of(node) },
             is_own_address: node == links.me() && links.is_own_address(ip),
         }
     }
@@ -111,9 +112,12 @@ impl Target {
         }
     }
 
-    /// Forgets nodes that should be elsewhere by now.
-    pub(super) fn forget_moved(&mut self, now: Instant) {
-        self.expected.retain(|_, expected| now < expected.seen_at + EXPECTATION_HOLDS);
+    /// Forgets nodes that should be elsewhere by now: they have another description, or a name no longer leads here.
+    pub(super) fn forget_moved(&mut self, now: Instant, links: &Links) {
+        self.expected.retain(|&node, expected| {
+            let is_newest = links.members.number_of(node).is_none_or(|number| number <= expected.number);
+            is_newest && now < expected.seen_at + EXPECTATION_HOLDS
+        });
     }
 
     pub(super) fn is_dialling(&self) -> bool {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use starling_protocol::{
     Cursor, CursorKey, CursorOwner, Hlc, OriginId, Seq, VersionVector,
     cursor::{CursorError, NONCE_BYTES},
+    replica::COALESCE_MS,
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
@@ -15,6 +16,8 @@ use tokio::time::timeout;
 
 use super::context::ServiceContext;
 
+/// The time after which every peer has confirmed what it holds.
+const CONFIRMED_WITHIN: Duration = Duration::from_millis(2 * COALESCE_MS);
 /// How long a resume waits for events that a reachable peer has, in milliseconds.
 pub const CATCH_UP_MS_MAX: u64 = 2_000;
 const CATCH_UP_MAX: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
@@ -65,7 +68,11 @@ impl Cursors for CursorsService {
         if covered(&commits.borrow_and_update()) {
             return CatchUpOutcome::All;
         }
-        if !self.context.driver.reachable(vector.clone()).await {
+        // A peer may be about to confirm the events: it waits a little for more of them.
+        if !self.context.driver.reachable(vector.clone()).await
+            && timeout(CONFIRMED_WITHIN, commits.wait_for(covered)).await.is_err()
+            && !self.context.driver.reachable(vector.clone()).await
+        {
             let meanwhile = covered(&commits.borrow_and_update());
             return if meanwhile { CatchUpOutcome::All } else { CatchUpOutcome::Missing };
         }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The protocol version of this build.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// A member of the cluster: its own description of itself, and the addresses where others saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

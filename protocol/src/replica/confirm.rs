@@ -8,9 +8,8 @@ use crate::{
     frame::peer::{Confirm, ReplicaFrame},
 };
 
-/// How long a confirmation may wait for further ones. Shorter than any wait of a client that reconnects: the node that it
-/// reaches must know which peer has the events that it lacks itself.
-const COALESCE_MS: u64 = 50;
+/// How long a confirmation may wait for further ones. Before a node says that nobody has an event, it waits for longer.
+pub const COALESCE_MS: u64 = 50;
 
 impl Replica {
     /// Tells peers the heads of new durable events: now, or with the next confirmation.

@@ -46,6 +46,7 @@ use self::{
     pull::PullPlanner, recent::RecentEvents, waiters::Waiters,
 };
 pub use self::{
+    confirm::COALESCE_MS,
     digests::Agreement,
     io::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Token, Until, Waiter},
     queue_sizes::QueueSizes,

@@ -57,6 +57,11 @@ impl Tables<'_> {
     /// Notes that a row was erased or shortened, for the next scrub.
     pub(super) fn erased_row(&mut self, table: &impl TableHandle, key: &[u8]) -> Result<(), StoreError> {
         self.erased = true;
+        self.rewrite_later(table, key)
+    }
+
+    /// Notes that a row was replaced: its old text may outlive it in its leaf. The next scrub writes the leaf anew.
+    pub(super) fn rewrite_later(&mut self, table: &impl TableHandle, key: &[u8]) -> Result<(), StoreError> {
         self.to_rewrite.insert((table.name(), key), ())?;
         Ok(())
     }

@@ -78,17 +78,15 @@ impl Tables<'_> {
         if name_before != after.display_name() {
             if let Some(name) = name_before {
                 self.records.remove_index(&display_name_index(name, user))?;
+                self.rewrite_later(&INDEX, &display_name_index(name, user))?;
             }
             if let Some(name) = after.display_name() {
                 self.records.put_index(&display_name_index(name, user), &())?;
             }
             self.changes.push(Change::Profile(user));
         }
-        if let Some(before) = before.filter(|before| after.deleted && !before.deleted) {
+        if after.deleted && before.as_ref().is_some_and(|before| !before.deleted) {
             self.erased_row(&RECORDS, &records::key::<User>(&Scope::user(user), &[]))?;
-            if let Some(name) = before.display_name() {
-                self.erased_row(&INDEX, &display_name_index(name, user))?;
-            }
         }
         if after.is_admin() && !after.is_disabled() && !after.deleted {
             self.records.put_index(&administrator_index(user), &())?;

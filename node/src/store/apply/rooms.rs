@@ -65,11 +65,11 @@ impl Tables<'_> {
         let (index_before, index) = (before.as_ref().and_then(index), index(&after));
         if after.deleted && before.as_ref().is_some_and(|before| !before.deleted) {
             self.erased_row(&RECORDS, &records::key::<Room>(&Scope::room(id), &[]))?;
-            index_before.iter().try_for_each(|name| self.erased_row(&INDEX, name))?;
         }
         if index_before != index {
             if let Some(gone) = index_before {
                 self.records.remove_index(&gone)?;
+                self.rewrite_later(&INDEX, &gone)?;
             }
             if let Some(key) = index {
                 self.records.put_index(&key, &())?;
