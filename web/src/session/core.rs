@@ -93,8 +93,11 @@ impl<'a> SessionCore<'a> {
 
     /// Counts frames of lanes that were sent now.
     pub fn note_frames_sent(&mut self, delivered: u64) {
-        self.cursor_timer_from = Instant::now();
-        self.deps.metrics.deliveries.inc_by(delivered);
+        // Frames that were not shown don't delay the cursor.
+        if delivered > 0 {
+            self.restart_cursor_timer();
+            self.deps.metrics.deliveries.inc_by(delivered);
+        }
     }
 
     /// Seals a cursor for everything that was sent.

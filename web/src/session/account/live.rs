@@ -257,9 +257,7 @@ impl<'a> AccountSession<'a> {
                 delivered += 1;
             }
         }
-        if delivered > 0 {
-            self.core.note_frames_sent(delivered);
-        }
+        self.core.note_frames_sent(delivered);
         Ok(())
     }
 

@@ -139,9 +139,7 @@ impl<'a> QuickSession<'a> {
                 delivered += 1;
             }
         }
-        if delivered > 0 {
-            self.core.note_frames_sent(delivered);
-        }
+        self.core.note_frames_sent(delivered);
         self.marks.pass(self.lane.position(), &mut self.core.delivery);
         if self.core.should_send_cursor() {
             self.core.send_cursor(connection).await?;
