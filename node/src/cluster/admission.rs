@@ -149,12 +149,11 @@ impl Links {
     pub(super) async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Dialled {
         let connection = match connecting.await {
             Ok(connection) => connection,
-            Err(error) if lacks_common_version(&error) => {
-                self.log_no_common_version(to, "");
-                return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
-            }
             Err(error) if self.record_if_wrong_secret(to, &error) => {
                 return Dialled::TurnedAway(TurnedAway::OtherSecret);
+            }
+            Err(error) if alert(&error) == Some(NO_APPLICATION_PROTOCOL) => {
+                return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
             }
             Err(_) => return Dialled::Nobody,
         };
@@ -350,14 +349,17 @@ impl Links {
         }
     }
 
-    /// Logs a handshake that failed because one side does not trust the other; returns whether it did.
+    /// Logs a handshake that was refused: the nodes share no wire version, or one does not trust the other. Returns whether
+    /// it was for trust.
     fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
-        if lacks_common_version(error) {
-            self.log_no_common_version(peer, "");
-            return false;
-        }
-        if !is_refusal(error) {
-            return false;
+        match alert(error) {
+            None => return false,
+            // A node that does not offer the name for this case can't say which versions it speaks.
+            Some(NO_APPLICATION_PROTOCOL) => {
+                self.log_no_common_version(peer, "");
+                return false;
+            }
+            Some(_) => {}
         }
         self.metrics.refused.inc();
         if let Some(times) = self.refusal_log.note(peer) {
@@ -372,16 +374,6 @@ fn named_by_certificate(connection: &Connection) -> Option<NodeId> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     node_of(chain.first()?)
-}
-
-/// Whether the handshake failed because one side does not trust the other.
-fn is_refusal(error: &ConnectionError) -> bool {
-    alert(error).is_some()
-}
-
-/// Whether the handshake failed because the nodes agreed on no protocol: the other does not offer the name for this case.
-fn lacks_common_version(error: &ConnectionError) -> bool {
-    alert(error) == Some(NO_APPLICATION_PROTOCOL)
 }
 
 /// Returns the TLS alert that ended a handshake.
