@@ -77,8 +77,9 @@ impl Tables<'_> {
         let name_before = before.as_ref().and_then(|before| before.display_name());
         if name_before != after.display_name() {
             if let Some(name) = name_before {
-                self.records.remove_index(&display_name_index(name, user))?;
-                self.rewrite_later(&INDEX, &display_name_index(name, user))?;
+                let gone = display_name_index(name, user);
+                self.records.remove_index(&gone)?;
+                self.rewrite_later(&INDEX, &gone)?;
             }
             if let Some(name) = after.display_name() {
                 self.records.put_index(&display_name_index(name, user), &())?;

@@ -32,13 +32,19 @@ fn delete(n: u128) -> Op {
     Op::Decide(Decide::new(move |_: &Tables<'_>| Ok(Decision::one(Scope::room(ROOM), body.clone()))))
 }
 
+/// A store in a file with a room, and its writer.
+fn with_room_in(path: &Path) -> (Arc<Store>, Committer) {
+    let store = Arc::new(Store::open_file(path).unwrap());
+    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
+    committer.commit(1_000, 1, &[Op::CreateQuickRoom { room: ROOM, name: None }]).unwrap();
+    (store, committer)
+}
+
 #[test]
 fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_erased() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.redb");
-    let store = Arc::new(Store::open_file(&path).unwrap());
-    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
-    committer.commit(1_000, 1, &[Op::CreateQuickRoom { room: ROOM, name: None }]).unwrap();
+    let (store, mut committer) = with_room_in(&path);
     assert!(store.begin_scrub().unwrap().is_none(), "nothing was erased yet");
     for n in 0..MESSAGES {
         let stays = message(2, n, &format!("what stays {n:05}"));
@@ -83,9 +89,7 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
 fn deleted_text_leaves_the_unused_ends_of_used_pages() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.redb");
-    let store = Arc::new(Store::open_file(&path).unwrap());
-    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
-    committer.commit(1_000, 1, &[Op::CreateQuickRoom { room: ROOM, name: None }]).unwrap();
+    let (store, mut committer) = with_room_in(&path);
     for group in 1..=40 {
         // Long texts first: what follows moves by more than its own length when they are deleted.
         let ids: Vec<_> = (0..8).map(|n| group * 100 + 40 * n + (group + 39 - 5 * n) % 40).collect();
