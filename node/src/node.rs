@@ -27,7 +27,7 @@ pub use self::{
     core::{Core, CoreStart},
 };
 use crate::{
-    cluster::{EndRefill, KeyError},
+    cluster::{EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
@@ -83,6 +83,13 @@ pub enum StartError {
          --cluster-secret as the others"
     )]
     WrongSecret(SocketAddr),
+    /// A peer speaks no wire version that this build speaks.
+    #[error(
+        "the node at {} and this one have no wire version in common (its versions: {}; this one's: {}): upgrade the \
+         older of the two, and a cluster that is far behind version by version",
+        .0.peer, .0.theirs, .0.ours
+    )]
+    NoCommonVersion(NoCommonVersion),
     /// The data directory is a copy of a running node's.
     #[error(
         "the node at {0} knows a running node with this node's identity: was the data directory copied? \

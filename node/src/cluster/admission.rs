@@ -25,6 +25,7 @@ use super::{
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender, agreed_version},
     links::Entry,
+    verdicts::NoCommonVersion,
 };
 
 /// The longest wait for a peer's hello; its admission may ping for a second.
@@ -153,6 +154,7 @@ impl Links {
                 return Dialled::TurnedAway(TurnedAway::OtherSecret);
             }
             Err(error) if alert(&error) == Some(NO_APPLICATION_PROTOCOL) => {
+                self.record_no_common_version(to, "unknown".into());
                 return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
             }
             Err(_) => return Dialled::Nobody,
@@ -339,6 +341,12 @@ impl Links {
             _ => String::new(),
         };
         self.log_no_common_version(to, &theirs);
+        self.record_no_common_version(to, theirs);
+    }
+
+    fn record_no_common_version(&self, to: SocketAddr, theirs: String) {
+        let verdict = NoCommonVersion { peer: to, theirs, ours: self.wire_offers.clone() };
+        self.verdicts.send_modify(|verdicts| verdicts.no_common_version = Some(verdict));
     }
 
     fn log_no_common_version(&self, to: SocketAddr, theirs: &str) {

@@ -163,23 +163,31 @@ impl LinkReceiver {
     /// Cancellation safety: read bytes stay in the buffer; no frame is lost.
     pub async fn next(&mut self) -> Result<PeerFrame, FrameError> {
         loop {
-            if let Some(length) = self.buffer.first_chunk::<4>() {
-                let length = u32::from_be_bytes(*length) as usize;
-                if length > WIRE_FRAME_BYTES_MAX {
-                    return Err(FrameError::TooLong(length));
-                }
-                if self.buffer.len() >= 4 + length {
-                    let frame = self.buffer.split_to(4 + length);
-                    match self.version.decode(&frame[4..])? {
-                        Some(frame) => return Ok(frame),
-                        None => continue,
-                    }
-                }
-            }
-            match self.stream.read_chunk(READ_BYTES, true).await {
-                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk.bytes),
-                Ok(None) | Err(_) => return Err(FrameError::Over),
+            if let Some(frame) = self.next_or_part().await? {
+                return Ok(frame);
             }
         }
+    }
+
+    /// As [`LinkReceiver::next`], but also returns, with `None`, after each part of a frame that is not complete.
+    pub async fn next_or_part(&mut self) -> Result<Option<PeerFrame>, FrameError> {
+        while let Some(length) = self.buffer.first_chunk::<4>() {
+            let length = u32::from_be_bytes(*length) as usize;
+            if length > WIRE_FRAME_BYTES_MAX {
+                return Err(FrameError::TooLong(length));
+            }
+            if self.buffer.len() < 4 + length {
+                break;
+            }
+            let frame = self.buffer.split_to(4 + length);
+            if let Some(frame) = self.version.decode(&frame[4..])? {
+                return Ok(Some(frame));
+            }
+        }
+        match self.stream.read_chunk(READ_BYTES, true).await {
+            Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk.bytes),
+            Ok(None) | Err(_) => return Err(FrameError::Over),
+        }
+        Ok(None)
     }
 }

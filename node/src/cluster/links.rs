@@ -39,27 +39,17 @@ use super::{
     mesh::StatusReader,
     refusal_log::RefusalLog,
     replication::DriverInput,
+    verdicts::Verdicts,
 };
 use crate::{environment::Environment, metrics::LinksMetrics};
 
 /// How often links are checked for silence.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the driver is told of a peer that sends parts of a long frame.
+const TELL_HEARD_EVERY: Duration = Duration::from_millis(500);
 /// A node that a peer rejected as a copy is not ready for this long, unless another peer admits it: longer than any pause
 /// before it dials again.
 const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
-
-/// The outcomes of dialling so far; a starting node reads them before it touches its disk.
-#[derive(Clone, Debug, Default)]
-pub struct Verdicts {
-    /// Peers to which there is, or was, a link.
-    pub admitted: usize,
-    /// A node that answers and has a different secret.
-    pub wrong_secret: Option<SocketAddr>,
-    /// A node that knows a running process with this node's identity.
-    pub node_id_in_use: Option<SocketAddr>,
-    /// Peers that have answered and not decided yet.
-    pub deciding: usize,
-}
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -313,9 +303,15 @@ impl Links {
     async fn read_frames(&self, hello: &Hello, sender: &LinkSender, receiver: &mut LinkReceiver) {
         let peer = hello.me.node;
         let (mut known, mut peer_description) = (false, hello.me.clone());
+        let mut told_heard = Instant::now();
         loop {
-            match receiver.next().await {
-                Ok(PeerFrame::Replica(frame)) => {
+            match receiver.next_or_part().await {
+                Ok(None) if told_heard.elapsed() < TELL_HEARD_EVERY => {}
+                Ok(None) => {
+                    told_heard = Instant::now();
+                    let _ = self.driver.send(DriverInput::Heard(sender.id())).await;
+                }
+                Ok(Some(PeerFrame::Replica(frame))) => {
                     if !known {
                         // It replicates: its start has succeeded, so it is a member. One whose start is refused
                         // must not be remembered for ever.
@@ -328,8 +324,8 @@ impl Links {
                         return;
                     }
                 }
-                Ok(PeerFrame::Presence(presence)) => self.presence.receive(peer, sender.id(), presence),
-                Ok(PeerFrame::Mesh(news)) => {
+                Ok(Some(PeerFrame::Presence(presence))) => self.presence.receive(peer, sender.id(), presence),
+                Ok(Some(PeerFrame::Mesh(news))) => {
                     let MeshNews { linked, mut members } = news;
                     if !known {
                         let (from_peer, others) = members.into_iter().partition(|member| member.node == peer);
@@ -344,12 +340,12 @@ impl Links {
                             Some(linked.into_iter().take(CLUSTER_MEMBERS_MAX).collect());
                     }
                 }
-                Ok(PeerFrame::Status(status)) => self.set_peer_status(peer, sender.id(), status),
-                Ok(PeerFrame::Ping(nonce)) => {
+                Ok(Some(PeerFrame::Status(status))) => self.set_peer_status(peer, sender.id(), status),
+                Ok(Some(PeerFrame::Ping(nonce))) => {
                     let _ = sender.try_send(PeerFrame::Pong(nonce).encode());
                 }
-                Ok(PeerFrame::Pong(nonce)) => sender.pong(nonce),
-                Ok(PeerFrame::Hello(_)) => {
+                Ok(Some(PeerFrame::Pong(nonce))) => sender.pong(nonce),
+                Ok(Some(PeerFrame::Hello(_))) => {
                     return self.close_for_violation(peer, sender.connection(), "a second hello");
                 }
                 Err(FrameError::Over) => return,

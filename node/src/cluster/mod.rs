@@ -18,6 +18,7 @@ mod presence;
 mod refusal_log;
 mod replication;
 mod targets;
+mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
@@ -26,7 +27,7 @@ pub use self::{
     join_addresses::{JoinProblem, JoinReason},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
-    links::{Links, Verdicts},
+    links::Links,
     members::{Members, SaveMembers},
     membership::Membership,
     presence::{PresenceMap, PresenceNotifier},
@@ -34,4 +35,5 @@ pub use self::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
         EndRefill, PeerReport, Report, StartState,
     },
+    verdicts::{NoCommonVersion, Verdicts},
 };

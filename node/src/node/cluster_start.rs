@@ -163,6 +163,9 @@ async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
         if let Some(address) = verdicts.wrong_secret {
             return Err(StartError::WrongSecret(address));
         }
+        if let Some(found) = verdicts.no_common_version {
+            return Err(StartError::NoCommonVersion(found));
+        }
         let latest = started + VERDICT_MAX;
         if verdicts.deciding == 0 || deadline >= latest {
             return Ok(());

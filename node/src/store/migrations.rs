@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
-use starling_protocol::{Event, limits::EVENT_BYTES_MAX};
+use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
 use super::{StoreError, scrub, tables};
 
@@ -22,6 +22,9 @@ const STEPS: &[Step] = &[
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
+
+const _: () =
+    assert!(SCHEMA_VERSION == VIEWS_VERSION as u64, "a step that changes views raises their version");
 
 const KEY: &str = "schema_version";
 

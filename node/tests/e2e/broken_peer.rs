@@ -2,12 +2,17 @@
 //! logged, and the node goes on. A peer of a newer version that sends unknown kinds is no such peer, nor is one of an
 //! older wire version. One of neither is refused with the versions of both.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use clap::Parser;
 use futures_util::future::BoxFuture;
-use harness::{Node, PATIENCE, eventually, http};
+use harness::{Node, PATIENCE, eventually, http, process::run};
 use quinn::{AsyncUdpSocket, Connection, ConnectionError, Endpoint, SendStream};
 use starling_node::{
     cluster::{self, ClusterKeys},
@@ -15,9 +20,9 @@ use starling_node::{
     environment::{Environment, ThisMachine},
 };
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, Seq,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, Seq, VersionVector,
     frame::{
-        peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame, ReplicaFrame},
+        peer::{Confirm, Hello, Member, PROTOCOL_VERSION, PeerFrame, ReplicaFrame},
         wire::{ANY_VERSION, WireVersion},
     },
 };
@@ -193,6 +198,27 @@ async fn a_link_begins_with_a_hello_of_who_the_certificate_names() {
     bench.is_turned_away().await;
 }
 
+/// Promise 3: a peer on a slow link that sends one long frame for longer than the longest silence is heard all the time;
+/// else a starting node would serve alone beside it and deny what it was about to learn.
+#[tokio::test]
+async fn a_peer_is_heard_while_a_long_frame_arrives() {
+    let mut bench = Bench::start().await;
+    bench.hello(ME).await;
+    for frame in [ReplicaFrame::Vector(VersionVector::default()), ReplicaFrame::Confirm(Confirm::default())] {
+        bench.send(&PeerFrame::Replica(frame).encode()).await;
+    }
+    let in_sync = "starling_peer_in_sync{peer=\"07070707070707070707070707070707\"} 1";
+    bench.figure(in_sync).await;
+    bench.stream.write_all(&100_000_u32.to_be_bytes()).await.unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        bench.stream.write_all(&[0; 500]).await.unwrap();
+        let metrics = http::get(bench.node.http, "/metrics").await.unwrap().text();
+        assert!(metrics.contains(in_sync), "after {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Promise 12: a node speaks to peers one wire version older, and goes on whatever a newer one sends.
 #[tokio::test]
 async fn an_event_of_an_unknown_kind_is_kept_and_an_unknown_frame_skipped() {
@@ -238,15 +264,9 @@ async fn a_node_without_a_common_version_is_told_which_there_are() {
     assert!(!lines.contains("different cluster secret"), "{lines}");
     // It is dialled: the node logs both, and `status` says why the join address leads nowhere.
     let at = third.local_addr().unwrap().to_string();
-    let turning_away = tokio::spawn(async move {
-        while let Some(incoming) = third.accept().await {
-            if let Ok(connection) = incoming.await {
-                connection.close(NO_COMMON_VERSION.into(), b"starling/9");
-            }
-        }
-    });
     let joins = ["--cluster-listen", "127.0.0.1:0", "--cluster-secret", SECRET, "--join", &at];
     let joining = Node::lone(&joins).await;
+    let turning_away = tokio::spawn(turn_away(third));
     let lines = logged(&joining, "starling/9").await;
     let line = lines.lines().find(|line| line.contains("starling/9")).unwrap();
     assert!(line.contains(OURS) && line.contains("upgrade the older one"), "{line}");
@@ -256,5 +276,21 @@ async fn a_node_without_a_common_version_is_told_which_there_are() {
         if problems.contains("no wire version") { Ok(()) } else { Err(problems) }
     })
     .await;
+    // A node that finds it at its start does not serve alone beside its cluster.
+    let late = Node::new("late", &joins);
+    let ended = run(late.command()).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    for part in [OURS, "starling/9", "upgrade the older", &at] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
     turning_away.abort();
+}
+
+/// Closes each connection as a node does that speaks another wire version.
+async fn turn_away(endpoint: Endpoint) {
+    while let Some(incoming) = endpoint.accept().await {
+        if let Ok(connection) = incoming.await {
+            connection.close(NO_COMMON_VERSION.into(), b"starling/9");
+        }
+    }
 }

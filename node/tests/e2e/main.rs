@@ -28,3 +28,4 @@ mod single;
 mod stalls;
 mod store_damage;
 mod three_nodes;
+mod upgrade;

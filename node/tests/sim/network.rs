@@ -164,8 +164,9 @@ impl World {
         let starts = nodes.map(|node| self.nodes[node].starts);
         let (heard, arrives) = ([self.now; 2], [self.now; 2]);
         self.network.links.insert(pair, Link { id, nodes, ids, starts, up: [true; 2], heard, arrives });
+        let version = self.nodes[pair.0].wire_version().min(self.nodes[pair.1].wire_version());
         for (node, peer) in [(pair.0, ids[1]), (pair.1, ids[0])] {
-            self.feed(node, Input::LinkUp { link: id, peer });
+            self.feed(node, Input::LinkUp { link: id, peer, version });
         }
     }
 

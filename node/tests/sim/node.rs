@@ -13,6 +13,7 @@ use starling_node::{
 };
 use starling_protocol::{
     NodeId, OriginId, RoomId, VersionVector,
+    frame::wire::WireVersion,
     replica::{Millis, Replica},
 };
 use starling_web::lane::CommitPoint;
@@ -116,6 +117,15 @@ fn empty_disk(mutant: Option<Mutant>) -> Disk {
 }
 
 impl Node {
+    /// The wire version of the build that was started: each start may be an upgrade, or one taken back.
+    pub fn wire_version(&self) -> WireVersion {
+        if (u32::from(self.id.0[0]) + self.starts).is_multiple_of(4) {
+            WireVersion::V1
+        } else {
+            WireVersion::V2
+        }
+    }
+
     pub fn new(id: NodeId, mutant: Option<Mutant>) -> Self {
         Self {
             id,

@@ -10,7 +10,10 @@ use std::{
 
 use starling_protocol::{
     Event, NodeId, OriginId, Seq, VersionVector,
-    frame::peer::{PeerFrame, ReplicaFrame},
+    frame::{
+        peer::{PeerFrame, ReplicaFrame},
+        wire::WireVersion,
+    },
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
     replica::{Claim, HEARTBEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
 };
@@ -94,7 +97,7 @@ impl World {
                 self.links.retain(|_, linked| *linked != peer);
                 let link = LinkId(self.last_link);
                 self.links.insert(link, peer);
-                Input::LinkUp { link, peer }
+                Input::LinkUp { link, peer, version: WireVersion::V2 }
             }
             1 => {
                 let link = self.link(program)?;

@@ -184,6 +184,9 @@ pub enum ReplicaFrame {
     },
     /// Answers `AskClaim`.
     ClaimAnswer(ClaimAnswer),
+    /// The version of the sender's views ([`crate::digest::VIEWS_VERSION`]). Nodes whose versions differ send each other no
+    /// digests. Since wire version 2.
+    Views(u32),
 }
 
 /// The status of a node, so that operators can ask any other for it. Sent every second.

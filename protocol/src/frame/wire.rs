@@ -34,7 +34,7 @@ pub const WIRE_FRAME_BYTES_MAX: usize = HEAD_BYTES as usize + PEER_FRAME_BYTES_M
 /// The number of kinds of [`PeerFrame`].
 const FRAMES: u8 = 7;
 /// The frames that have kinds of their own, with the number of these.
-const NESTED: [(u8, u8); 2] = [(3, 13), (4, 6)];
+const NESTED: [(u8, u8); 2] = [(3, 14), (4, 6)];
 
 /// The kind of a frame: the numbers of its variant in [`PeerFrame`] and, if that has kinds of its own, within it.
 type Kind = [u8; 2];
@@ -166,6 +166,7 @@ mod tests {
             ReplicaFrame::Peers(Vec::new()),
             ReplicaFrame::AskClaim { origin, seq, relay_to: None },
             ReplicaFrame::ClaimAnswer(answer),
+            ReplicaFrame::Views(1),
         ];
         let presence = [
             Presence::Reset,
@@ -209,6 +210,7 @@ mod tests {
                     ReplicaFrame::Peers(_) => 10,
                     ReplicaFrame::AskClaim { .. } => 11,
                     ReplicaFrame::ClaimAnswer(_) => 12,
+                    ReplicaFrame::Views(_) => 13,
                 },
             ],
             PeerFrame::Presence(presence) => [
@@ -241,7 +243,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_number_and_passes_in_both_versions() {
         let all = one_of_each();
-        assert_eq!(all.len(), usize::from(FRAMES) - NESTED.len() + 13 + 6);
+        assert_eq!(all.len(), usize::from(FRAMES) - NESTED.len() + 14 + 6);
         for (kind, sent) in all {
             let record = sent.encode();
             assert_eq!(kind_of(&record), kind, "{sent:?}");
@@ -260,7 +262,7 @@ mod tests {
         let ping = PeerFrame::Ping(7).encode();
         let extended = frame([1, 0], &ping, &[(9, b"of the future"), (65_535, b"")]);
         assert_eq!(WireVersion::V2.decode(&extended).unwrap(), Some(PeerFrame::Ping(7)));
-        for kind in [[7, 0], [255, 255], [3, 13], [4, 6], [1, 1]] {
+        for kind in [[7, 0], [255, 255], [3, 14], [4, 6], [1, 1]] {
             let unknown = frame(kind, b"whatever it is", &[(1, b"x")]);
             assert_eq!(WireVersion::V2.decode(&unknown).unwrap(), None, "{kind:?}");
         }

@@ -48,7 +48,10 @@ fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
     let mut bench = Bench::with_two_peers();
     bench.step(Input::Barrier(Token(7)));
     bench.step(probed(LinkId(1), 1, 0));
-    assert_eq!(passed(bench.step(Input::LinkUp { link: LinkId(3), peer: OTHER })), [(Token(7), Some(1))]);
+    assert_eq!(
+        passed(bench.step(Input::LinkUp { link: LinkId(3), peer: OTHER, version: WireVersion::V2 })),
+        [(Token(7), Some(1))]
+    );
 }
 
 /// Promise 8: many requests share one exchange, which starts 20 ms after the one before at the earliest.

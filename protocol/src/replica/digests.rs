@@ -1,6 +1,7 @@
 //! Checks whether all nodes have the same views. Every node sends the digests of its shards when they change. If two
 //! nodes have applied the same events but have different views for longer than replication can lag, one of them is wrong,
-//! and the node asks for the scopes that differ. (A short difference is possible: a post can change a message in
+//! and the node asks for the scopes that differ. Views of different versions differ rightly, so only peers that have said
+//! that theirs have this build's version are sent digests. (A short difference is possible: a post can change a message in
 //! another room that used the same id, and that room's digest doesn't count the post.)
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{LinkId, Millis, Output, Replica, link::Link, send};
 use crate::{
     NodeId, Scope,
-    digest::{SHARDS, ScopeDigest},
+    digest::{SHARDS, ScopeDigest, VIEWS_VERSION},
     frame::peer::ReplicaFrame,
     limits::SCOPES_MAX,
 };
@@ -49,6 +50,8 @@ pub(super) struct PeerDigests {
     contradicts: BTreeMap<u8, Millis>,
     /// The shards that have contradicted this node's for too long. Only equal digests clear one.
     diverged: BTreeSet<u8>,
+    /// Whether the peer's views have the version of this build's.
+    are_comparable: bool,
     /// Whether the peer was sent all shards, so that only changes follow.
     sent_all: bool,
 }
@@ -110,7 +113,7 @@ impl Replica {
         let shards = *self.digests.shards;
         let with = |shard: u8| (shard, shards[usize::from(shard)]);
         let changed = std::mem::take(&mut self.digests.changed);
-        for (&id, link) in &mut self.links {
+        for (&id, link) in self.links.iter_mut().filter(|(_, link)| link.digests.are_comparable) {
             let updates: Vec<_> = if link.digests.sent_all {
                 changed.iter().copied().map(with).collect()
             } else {
@@ -130,9 +133,16 @@ impl Replica {
         }
     }
 
+    /// Stores the version of a peer's views.
+    pub(super) fn receive_views_version(&mut self, id: LinkId, version: u32) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.digests.are_comparable = version == VIEWS_VERSION;
+        }
+    }
+
     /// Stores digests from a peer. The next heartbeat compares them.
     pub(super) fn receive_digests(&mut self, id: LinkId, received: Vec<(u8, ScopeDigest)>) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.digests.are_comparable) {
             link.digests.fresh.extend(received.iter().map(|&(shard, _)| shard));
             link.digests.shards.extend(received);
         }

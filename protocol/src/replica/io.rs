@@ -4,7 +4,11 @@ use std::ops::Add;
 
 use bytes::Bytes;
 
-use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, Seq, event::EventError, frame::peer::ReplicaFrame};
+use crate::{
+    Event, NodeId, OriginId, Scope, ScopeDigest, Seq,
+    event::EventError,
+    frame::{peer::ReplicaFrame, wire::WireVersion},
+};
 
 /// A time of a node's monotonic clock, in milliseconds. Durations and times of the wall clock are `u64`, with `_ms` in
 /// their names.
@@ -113,11 +117,15 @@ pub enum Input {
         link: LinkId,
         /// The peer.
         peer: NodeId,
+        /// The wire version of the link.
+        version: WireVersion,
     },
     /// A link is down.
     LinkDown(LinkId),
     /// A frame arrived.
     Frame(LinkId, ReplicaFrame),
+    /// A part of a long frame arrived: on a slow link whole frames may be further apart than the longest silence.
+    Heard(LinkId),
     /// This node made new events of its own durable.
     Committed {
         /// The origin of this process.

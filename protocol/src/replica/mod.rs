@@ -53,7 +53,11 @@ pub use self::{
 };
 use crate::{
     NodeId, OriginId, Seq, VersionVector,
-    frame::peer::{PeerFrame, ReplicaFrame},
+    digest::VIEWS_VERSION,
+    frame::{
+        peer::{PeerFrame, ReplicaFrame},
+        wire::WireVersion,
+    },
     limits::EVENTS_CHUNK_BYTES_MAX,
 };
 
@@ -189,9 +193,14 @@ impl Replica {
     /// Handles an input and appends the outputs to `out`. `now` must never go back.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::LinkUp { link, peer } => self.on_link_up(now, link, peer, out),
+            Input::LinkUp { link, peer, version } => self.on_link_up(now, link, (peer, version), out),
             Input::LinkDown(link) => self.on_link_down(now, link, out),
             Input::Frame(link, frame) => self.on_frame(now, link, frame, out),
+            Input::Heard(link) => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.last_heard = now;
+                }
+            }
             Input::Committed { origin, first, events } => self.on_committed(origin, first, &events, out),
             Input::Applied(new_heads) => self.on_applied(now, &new_heads, out),
             Input::ApplyRefused => self.on_apply_refused(now),
@@ -231,7 +240,13 @@ impl Replica {
         self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(Seq::NONE)
     }
 
-    fn on_link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
+    fn on_link_up(
+        &mut self,
+        now: Millis,
+        link: LinkId,
+        (peer, version): (NodeId, WireVersion),
+        out: &mut Vec<Output>,
+    ) {
         let replaced: Vec<_> =
             self.links.iter().filter(|(_, old)| old.peer == peer).map(|(&id, _)| id).collect();
         for old in replaced {
@@ -240,6 +255,9 @@ impl Replica {
         }
         self.links.insert(link, Link::new(peer, now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
+        if version >= WireVersion::V2 {
+            out.push(send(link, ReplicaFrame::Views(VIEWS_VERSION)));
+        }
         self.settle_all(now, out);
         self.drive_barrier(now, out);
     }

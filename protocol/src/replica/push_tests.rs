@@ -27,7 +27,7 @@ fn read_done(from: u64, events: Vec<Bytes>) -> Input {
 #[test]
 fn nothing_is_pushed_before_the_first_vector() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
     assert!(pushes(bench.commit(Seq(1))).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
     let vector = Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default()));
@@ -114,7 +114,11 @@ fn recent_events_are_kept_up_to_2_mb() {
     let kept = [1, 2, 3, 4, 5, 6].map(|seq| commit(&mut bench, seq));
     assert_eq!(kept, [size, 2 * size, 3 * size, 4 * size, 4 * size, 4 * size]);
     for (link, has, pushed) in [(1, 2, 4), (2, 1, 0)] {
-        bench.step(Input::LinkUp { link: LinkId(link), peer: NodeId([u8::try_from(link).unwrap() + 1; 16]) });
+        bench.step(Input::LinkUp {
+            link: LinkId(link),
+            peer: NodeId([u8::try_from(link).unwrap() + 1; 16]),
+            version: WireVersion::V2,
+        });
         let vector = ReplicaFrame::Vector(VersionVector::from_iter([(OWN, Seq(has))]));
         let sent = pushes(bench.sent(Input::Frame(LinkId(link), vector)));
         assert_eq!(sent.concat().len(), pushed, "to a peer that has {has}");

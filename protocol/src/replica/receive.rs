@@ -59,6 +59,7 @@ impl Replica {
                     out.push(Output::Read { link: link_id, origin, from, to });
                 }
             }
+            ReplicaFrame::Views(version) => self.receive_views_version(link_id, version),
             ReplicaFrame::Digests(digests) => self.receive_digests(link_id, digests),
             ReplicaFrame::AskScopes(shard) => self.read_scopes(link_id, shard, out),
             ReplicaFrame::Scopes(shard, scopes) => self.compare_scopes(link_id, shard, scopes, out),

@@ -46,7 +46,10 @@ impl World {
     fn link(&mut self, a: usize, b: usize) {
         self.linked.push([a, b]);
         for (from, to) in [(a, b), (b, a)] {
-            self.step(from, Input::LinkUp { link: LinkId(to as u64), peer: origin(to).node });
+            self.step(
+                from,
+                Input::LinkUp { link: LinkId(to as u64), peer: origin(to).node, version: WireVersion::V2 },
+            );
         }
     }
 

@@ -190,7 +190,7 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
 #[test]
 fn a_second_link_to_a_peer_replaces_the_first() {
     let mut bench = Bench::with_two_peers();
-    bench.step(Input::LinkUp { link: LinkId(3), peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(3), peer: PEER, version: WireVersion::V2 });
     let peers: Vec<_> = bench.replica.lag(Millis(0)).map(|(peer, ..)| peer).collect();
     assert_eq!(peers, [OTHER, PEER]);
     assert!(bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Probe(1))).is_empty(), "the first is gone");

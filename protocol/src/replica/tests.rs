@@ -33,15 +33,16 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn linked(theirs: VersionVector) -> Self {
         let mut bench = Self { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
         bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
+        bench.step(Input::Frame(LinkId(1), ReplicaFrame::Views(VIEWS_VERSION)));
         bench
     }
 
     /// Two peers in sync, on links 1 and 2, which have confirmed nothing.
     pub(super) fn with_two_peers() -> Self {
         let mut bench = Self::linked(VersionVector::default());
-        bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+        bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER, version: WireVersion::V2 });
         bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
         bench
     }
@@ -155,7 +156,7 @@ fn only_gap_free_events_are_applied() {
 fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
     let vector = ReplicaFrame::Vector([(dead, Seq(5))].into_iter().collect());
     let sent = bench.sent(Input::Frame(LinkId(1), vector));
     assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: Seq(1), to: Seq(5) }), "{sent:?}");
@@ -295,6 +296,36 @@ fn different_views_of_the_same_events_are_found() {
     assert!(!asked(&mut bench, Millis(42_000)) && diverged(&bench) == 0);
 }
 
+/// Promise 12: views of different versions are not compared, so that a rolling upgrade raises no alarm on either node.
+#[test]
+fn views_of_other_versions_are_not_compared() {
+    let digest =
+        |views: u8| ScopeDigest { views: Digest::hash_row("rows", &[views], &[]), ..Default::default() };
+    let compares = |wire: WireVersion, views: Option<u32>| {
+        let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+        let link_up = Input::LinkUp { link: LinkId(1), peer: PEER, version: wire };
+        let says_version = bench.sent(link_up).contains(&ReplicaFrame::Views(VIEWS_VERSION));
+        assert_eq!(says_version, wire >= WireVersion::V2, "an older peer takes the frame for a broken one");
+        if let Some(version) = views {
+            bench.step(Input::Frame(LinkId(1), ReplicaFrame::Views(version)));
+        }
+        bench.step(Input::Digests(vec![(9, digest(1))]));
+        bench.step(Input::Frame(LinkId(1), ReplicaFrame::Digests(vec![(9, digest(2))])));
+        let mut sent = Vec::new();
+        for now in [1_000, 20_000] {
+            bench.now = Millis(now);
+            sent.extend(bench.sent(Input::Tick));
+        }
+        let tells = sent.iter().any(|frame| matches!(frame, ReplicaFrame::Digests(_)));
+        let asks = sent.contains(&ReplicaFrame::AskScopes(9));
+        assert_eq!(tells, asks);
+        asks
+    };
+    assert!(compares(WireVersion::V2, Some(VIEWS_VERSION)));
+    assert!(!compares(WireVersion::V2, Some(VIEWS_VERSION + 1)) && !compares(WireVersion::V2, None));
+    assert!(!compares(WireVersion::V1, None));
+}
+
 /// Promise 8: pulled ranges wait for the writer, so at most two are pulled: the one that it writes, and the next.
 #[test]
 fn pulls_stay_two_ranges_ahead_of_the_writer() {
@@ -317,7 +348,7 @@ fn many_missed_small_pushes_are_sent_as_one() {
     for seq in 1..=100 {
         bench.commit(Seq(seq));
     }
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
     let sent = bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     let pushes: Vec<_> = sent.iter().filter(|frame| matches!(frame, ReplicaFrame::Push(_))).collect();
     assert!(
@@ -349,7 +380,7 @@ fn a_peer_that_catches_up_upgrades_earlier_acks() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.commit(Seq(1));
     assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::Copies(2))), [(Token(7), 1)]);
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     assert_eq!(settled(&bench.confirm(Seq(1))), [(Token(7), 2)]);
 }

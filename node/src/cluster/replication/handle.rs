@@ -46,6 +46,8 @@ pub enum DriverInput {
     LinkDown(LinkId),
     /// A frame of replication came in.
     Frame(LinkId, ReplicaFrame),
+    /// A part of a long frame came in.
+    Heard(LinkId),
     /// The writer has made a batch durable; the second part are the waits for copies of it.
     Committed(Vec<Input>, Vec<PendingAck>),
     /// A wait for copies of an event that is durable here already.

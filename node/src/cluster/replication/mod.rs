@@ -166,8 +166,9 @@ impl Driver {
                 if links.is_current(peer, link) {
                     let _ = new_links.try_send(member);
                     self.links.retain(|_, old| old.peer != peer);
+                    let version = sender.version();
                     self.links.insert(link, LinkTo { peer, sender });
-                    self.handle(Input::LinkUp { link, peer });
+                    self.handle(Input::LinkUp { link, peer, version });
                 }
             }
             DriverInput::LinkDown(link) => {
@@ -175,6 +176,7 @@ impl Driver {
                 self.handle(Input::LinkDown(link));
             }
             DriverInput::Frame(link, frame) => self.handle(Input::Frame(link, frame)),
+            DriverInput::Heard(link) => self.handle(Input::Heard(link)),
             DriverInput::Committed(inputs, waiting) => {
                 for input in inputs {
                     self.handle(input);

@@ -48,6 +48,8 @@ pub struct Node {
     /// The disk that holds the data, if not the machine's; unmounted before `home` is removed.
     pub small_disk: Option<SmallDisk>,
     home: TempDir,
+    /// Another build than the one under test.
+    binary: Option<PathBuf>,
     args: Vec<String>,
     child: Option<Child>,
     _permit: Permit,
@@ -63,6 +65,7 @@ impl Node {
             http,
             small_disk: None,
             home,
+            binary: None,
             args: owned(args),
             child: None,
             _permit: Permit::acquire(),
@@ -79,6 +82,11 @@ impl Node {
 
     pub fn add_args(&mut self, args: &[&str]) {
         self.args.extend(owned(args));
+    }
+
+    /// From its next start on, the node runs another build; `None` is the one under test.
+    pub fn use_binary(&mut self, binary: Option<&Path>) {
+        self.binary = binary.map(Path::to_owned);
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -100,7 +108,8 @@ impl Node {
 
     /// The full command line of this node.
     pub fn command(&self) -> Command {
-        let mut command = starling(&["serve", "--listen", &self.http.to_string(), "--data-dir"]);
+        let binary = self.binary.clone().unwrap_or_else(binary);
+        let mut command = program(&binary, &["serve", "--listen", &self.http.to_string(), "--data-dir"]);
         command.arg(self.data_dir()).args(&self.args);
         command
     }
@@ -301,7 +310,12 @@ pub async fn run_with_input(mut command: Command, input: &[u8]) -> Ended {
 
 /// `starling` with these arguments and none of the caller's `STARLING_…` settings.
 pub fn starling(args: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    program(&binary(), args)
+}
+
+/// As `starling`, of any build.
+fn program(binary: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("STARLING_")) {
         command.env_remove(name);
     }

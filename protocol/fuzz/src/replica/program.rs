@@ -165,6 +165,7 @@ pub fn named_origins(frame: &ReplicaFrame) -> Vec<OriginId> {
         | ReplicaFrame::Probe(_)
         | ReplicaFrame::Digests(_)
         | ReplicaFrame::AskScopes(_)
-        | ReplicaFrame::Scopes(..) => Vec::new(),
+        | ReplicaFrame::Scopes(..)
+        | ReplicaFrame::Views(_) => Vec::new(),
     }
 }

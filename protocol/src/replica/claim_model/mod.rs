@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 
 use self::node::{Attempt, Node};
 use super::{ClaimOutcome, Input, LinkId, Millis};
-use crate::{VersionVector, frame::peer::ReplicaFrame};
+use crate::{
+    VersionVector,
+    frame::{peer::ReplicaFrame, wire::WireVersion},
+};
 
 /// The longest wait of a claim, as in `node`.
 const WAIT_MS: u64 = 3_500;
@@ -147,7 +150,8 @@ impl Model {
                 self.nodes[node].links.retain(|_, old| *old != peer);
                 self.nodes[node].links.insert(link, peer);
                 let peer = self.nodes[peer].origin.node;
-                self.feed(node, Input::LinkUp { link, peer });
+                // What later versions say besides has nothing to do with claims.
+                self.feed(node, Input::LinkUp { link, peer, version: WireVersion::V1 });
             }
             Step::LinkDown { node, link } => {
                 if self.nodes[node].links.remove(&link).is_some() {
