@@ -63,6 +63,8 @@ pub const STEPS: &[Step] = &[
     // 8: stubs keep no content, and no event is longer than the limit. The rebuild of the views also rewrites every stub
     // of the log.
     Step::rebuild(ViewSet::ALL).with(shorten_events),
+    // 9: messages of kind 43. An earlier version kept them as an unknown kind, if a node of a newer one sent any.
+    Step::learn(&[43]),
 ];
 
 /// The version that this build reads and writes.
