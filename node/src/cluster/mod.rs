@@ -1,8 +1,11 @@
 //! Links to the other nodes: QUIC with mutual TLS, one connection per pair, membership by gossip, and the driver
 //! that runs `protocol`'s replication over them. It knows the store only through the driver.
 
+mod absence;
 mod acceptor;
 mod admission;
+mod close_code;
+mod departure;
 mod description;
 mod dialer;
 mod endpoint;
@@ -21,6 +24,7 @@ mod targets;
 
 pub use self::{
     acceptor::Acceptor,
+    departure::{HEARD_LATELY, Heard},
     dialer::Dialer,
     endpoint::open,
     join_addresses::{JoinProblem, JoinReason},
