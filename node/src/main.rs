@@ -144,7 +144,7 @@ fn forget(data_dir: &Path, node: String, force: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What comes after a node has ended.
+/// The step after a node has ended.
 enum End {
     /// The process ends.
     Stopped,
@@ -191,7 +191,10 @@ async fn serve(config: Config) -> Result<End, StartError> {
         node = starting => match node.expect("a start does not panic") {
             Err(StartError::Forgotten) => {
                 tracing::warn!("{}", texts::FORGOTTEN);
-                return renew_identity(&config).map(|()| End::StartAgain);
+                return tokio::select! {
+                    renewed = renew_identity(&config) => renewed.map(|()| End::StartAgain),
+                    () = signals.recv() => Ok(End::Stopped),
+                };
             }
             node => node?,
         },

@@ -15,18 +15,12 @@ use starling_protocol::{
     },
     replica::LinkId,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::Instant};
 
 use super::{LinkSender, Links};
 
 /// How long a node that was heard is not forgotten: longer than a reboot or an upgrade takes.
 pub const HEARD_LATELY: Duration = Duration::from_mins(10);
-/// How long the link to a forgotten node stays: the node is to receive the event that forgets it, and one that leaves waits
-/// for confirmations of it.
-const FORGOTTEN_LINK_HOLDS: Duration = Duration::from_secs(10);
 /// The longest wait for a peer to answer a ping.
 const PING_MAX: Duration = Duration::from_secs(1);
 
@@ -54,7 +48,7 @@ impl Heard {
     }
 }
 
-/// What links know of nodes that leave or were forgotten.
+/// The knowledge of links about nodes that leave or were forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     /// Whether this node is leaving.
@@ -116,12 +110,13 @@ impl Links {
         let _ = self.departures.forgotten.subscribe().wait_for(|forgotten| *forgotten).await;
     }
 
-    /// Returns once a linked peer was forgotten and its link has to end.
+    /// Returns once a linked peer was forgotten. Its link ends at once: the close code tells it, and under its next id it would
+    /// count as two copies.
     pub(super) async fn until_forgotten(&self, peer: NodeId) {
         loop {
             let seen = self.members.version();
             if self.members.is_forgotten(peer) {
-                return sleep(FORGOTTEN_LINK_HOLDS).await;
+                return;
             }
             self.members.changed_since(seen).await;
         }

@@ -66,7 +66,7 @@ pub struct Status {
     pub reasons: Vec<String>,
     /// Problems that don't keep the node from serving.
     pub troubles: Vec<String>,
-    /// What the node waits for before it leaves the cluster, if it was told to.
+    /// The reason why the node waits before it leaves the cluster, if it was told to.
     #[serde(default)]
     pub leaving: Option<String>,
     /// The other known nodes, linked or not.

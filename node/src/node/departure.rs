@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use starling_protocol::NodeId;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use super::{Node, StartError};
 use crate::{
@@ -18,6 +21,10 @@ use crate::{
 
 /// How long a node that has left waits until the operator's command has its answer.
 const ANSWERED_MAX: Duration = Duration::from_secs(1);
+
+/// How long a node with a new identity waits before it starts: by then its peers have noticed the end of all links to its old
+/// one. While both were linked, one disk would count as two copies.
+const OLD_LINKS_END: Duration = Duration::from_secs(4);
 
 /// Why a node's membership ends.
 pub enum Departure {
@@ -79,6 +86,7 @@ impl Node {
         tracing::warn!("{}", texts::FORGOTTEN);
         let renewed = self.renew_identity();
         self.stop().await;
+        sleep(OLD_LINKS_END).await;
         renewed
     }
 
@@ -88,12 +96,13 @@ impl Node {
     }
 }
 
-/// Gives the data directory of a node that does not run a new identity: it was forgotten.
+/// Gives the data directory of a node that does not run a new identity: it was forgotten. Returns once no peer takes the old
+/// one for running.
 ///
 /// # Errors
 ///
 /// If the directory or its store cannot be used.
-pub fn renew_identity(config: &Config) -> Result<(), StartError> {
+pub async fn renew_identity(config: &Config) -> Result<(), StartError> {
     let (dir, _) = DataDir::inspect(&config.data_dir)?;
     let file = dir.store_file();
     // An open store is locked, so this never happens to a running node.
@@ -101,7 +110,9 @@ pub fn renew_identity(config: &Config) -> Result<(), StartError> {
         true => Some(Store::open_file(&file).map_err(|error| StartError::store(&file, error))?),
         false => None,
     };
-    Ok(dir.renew_identity(new_id())?)
+    dir.renew_identity(new_id())?;
+    sleep(OLD_LINKS_END).await;
+    Ok(())
 }
 
 fn new_id() -> NodeId {

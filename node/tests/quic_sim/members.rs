@@ -58,7 +58,8 @@ impl World {
             self.hosts[number].kill(&mut self.rng, &self.network);
             let id = NodeId(self.rng.random());
             self.hosts[number].renew(id);
-            let after = self.rng.random_range(10..1_000);
+            // As long as the program waits, so that no peer takes the old id for running.
+            let after = self.rng.random_range(4_000..5_000);
             self.schedule(after, Event::Start(number));
         }
     }

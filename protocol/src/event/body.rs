@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
     InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
-    MessageDeleted, MessageEdited, MessagePosted, NameShared, NodeForgotten, QuickRoomCreated,
-    ReactionChanged, Scope, message_id_scope,
+    MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated, ReactionChanged, Scope,
+    message_id_scope,
     messages::{GuestPosted, TextEdited},
     people::{
         ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
@@ -20,7 +21,7 @@ use super::{
     service_key::ServiceKeySealed,
 };
 use crate::{
-    DisplayName,
+    DisplayName, NodeId,
     codec::{self, DecodeError},
 };
 
@@ -38,6 +39,14 @@ const UNKEYED_SESSION_OPENED: u16 = 12;
 const USER_REGISTERED_V1: u16 = 5;
 /// Kind 6: chosen usernames that don't list these nodes; others have kind 31.
 const USERNAME_CHOSEN_V1: u16 = 6;
+
+/// A node is no member of the cluster any more: it has left, or an operator has forgotten it. Its scope is the cluster. It
+/// holds for ever: the process of a forgotten node goes on under a new id. Its events stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeForgotten {
+    /// The node. The event's origin is its own if it has left.
+    pub node: NodeId,
+}
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {

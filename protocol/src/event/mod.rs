@@ -2,7 +2,6 @@
 //! An event always travels as the bytes that its writer encoded. Kinds that this version doesn't know are kept.
 
 mod body;
-mod members;
 mod messages;
 mod people;
 mod rooms;
@@ -13,7 +12,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, members::*, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{
+    body::{EventBody, NodeForgotten},
+    messages::*,
+    people::*,
+    rooms::*,
+    scope::Scope,
+    service_key::*,
+};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},

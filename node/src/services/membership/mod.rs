@@ -1,4 +1,4 @@
-//! Which nodes are members of the cluster: this node leaves, or forgets another one. Either is an event, and ends membership,
+//! The membership of nodes in the cluster: this node leaves, or forgets another one. Either is an event, and ends membership,
 //! never data.
 
 mod forget;
@@ -26,7 +26,7 @@ pub struct MembershipService {
     links: Option<Arc<Links>>,
     /// The number of nodes that must remain when this one leaves: those on which a message should be durable.
     copies: usize,
-    /// What a leave waits for, while one is under way.
+    /// The reason why a leave waits, while one is under way.
     leaving: Mutex<Option<String>>,
 }
 
@@ -36,7 +36,7 @@ impl MembershipService {
         Self { context, links, copies, leaving: Mutex::default() }
     }
 
-    /// What this node waits for before it leaves the cluster; `None` if it does not leave.
+    /// The reason why this node waits before it leaves the cluster; `None` if it does not leave.
     pub fn leaving(&self) -> Option<String> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
