@@ -34,7 +34,7 @@ use crate::{
     environment::Environment,
     fan_out::FanOut,
     metrics::Metrics,
-    services::{AccountsService, AdministrationService, Scrubbing, ServiceContext},
+    services::{AccountsService, AdministrationService, MembershipService, Scrubbing, ServiceContext},
     store::Store,
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
@@ -76,6 +76,8 @@ pub struct Core {
     pub accounts: Arc<AccountsService>,
     /// The administration of accounts, also for commands.
     pub administration: Arc<AdministrationService>,
+    /// The membership in the cluster, also for commands.
+    pub membership: Arc<MembershipService>,
     /// The log and its views.
     pub store: Arc<Store>,
     /// The links to the cluster, if there is one.
@@ -109,6 +111,7 @@ impl Core {
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
+        apply_forgotten(&store, cluster.as_ref())?;
         let committer = store.committer(identity.node(), environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
@@ -130,7 +133,8 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let fan_out = FanOut::new(&lanes, &store, &presence, &driver);
+        let links = cluster.as_ref().map(|cluster| Arc::clone(&cluster.links));
+        let fan_out = FanOut::new(&lanes, &store, &presence, &driver, links.clone());
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
@@ -141,6 +145,7 @@ impl Core {
             writer: writer.clone(),
             driver: driver.clone(),
         };
+        let membership = MembershipService::new(context.clone(), links, config.durability.copies);
         let services = Services::start(ServicesStart {
             config,
             identity,
@@ -157,6 +162,7 @@ impl Core {
             web: services.web,
             accounts: services.accounts,
             administration: services.administration,
+            membership: Arc::new(membership),
             store,
             cluster,
             supervisor,
@@ -187,6 +193,7 @@ impl Core {
             writer: self.writer.clone(),
             driver: self.driver.clone(),
             links: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.links)),
+            membership: Arc::clone(&self.membership),
             presence: Arc::clone(&self.presence),
             operations: Arc::clone(&self.web.operations),
             drain: self.web.drain.clone(),
@@ -199,9 +206,23 @@ impl Core {
         self.serving.send_replace(Serving::Stopping);
     }
 
-    /// Stops: waits until peers hold what only this node has, then ends everything in order.
+    /// Waits until this node learns that it was forgotten; never for a lone node.
+    pub async fn forgotten(&self) {
+        match &self.cluster {
+            Some(cluster) => cluster.links.forgotten().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether this node was forgotten, as far as it knows.
+    pub fn is_forgotten(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.links.is_forgotten())
+    }
+
+    /// Stops: waits until peers hold what only this node has, then ends everything in order. Peers that have forgotten this
+    /// node take nothing from it: it keeps what it has, and they get it once it joins again.
     pub async fn stop(self) {
-        if self.cluster.is_some() {
+        if self.cluster.is_some() && !self.is_forgotten() {
             // The whole log, not only what this process wrote: an earlier one may have ended before its peers had it all.
             let vector = self.web.lanes.commit_point().vector;
             let handed_over =
@@ -234,6 +255,21 @@ impl Core {
             tracing::warn!("the writer did not end in time; everything acknowledged is durable");
         }
     }
+}
+
+/// Applies which nodes were forgotten.
+///
+/// # Errors
+///
+/// If this node is one of them.
+fn apply_forgotten(store: &Store, cluster: Option<&ClusterHandle>) -> Result<(), StartError> {
+    let Some(ClusterHandle { links, .. }) = cluster else { return Ok(()) };
+    let forgotten = store.forgotten_nodes()?;
+    if forgotten.contains(&links.me()) {
+        return Err(StartError::Forgotten);
+    }
+    links.set_forgotten(forgotten);
+    Ok(())
 }
 
 /// Saves the list of members, shares the status, and registers the metrics of links. Returns the tasks of the cluster.

@@ -65,6 +65,8 @@ pub const STEPS: &[Step] = &[
     Step::rebuild(ViewSet::ALL).with(shorten_events),
     // 9: messages of kind 43. An earlier version kept them as an unknown kind, if a node of a newer one sent any.
     Step::learn(&[43]),
+    // 10: forgotten nodes have a view. Earlier versions kept such events of newer nodes without applying them.
+    Step::learn(&[44]),
 ];
 
 /// The version that this build reads and writes.

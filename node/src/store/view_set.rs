@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     records::View,
     views::{
-        Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, Invite, InviteRoom, InviteUse,
-        InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room, RoomCounts, ServiceKey,
-        Session, Succession, User, Waited,
+        Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, ForgottenNode, Invite, InviteRoom,
+        InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room, RoomCounts,
+        ServiceKey, Session, Succession, User, Waited,
     },
 };
 
@@ -53,6 +53,8 @@ impl ViewSet {
     pub const NOTIFY_LEVELS: Self = Self(1 << 13);
     /// Service keys.
     pub const SERVICE_KEYS: Self = Self(1 << 14);
+    /// Forgotten nodes.
+    pub const FORGOTTEN_NODES: Self = Self(1 << 15);
 }
 
 /// The rows of a group that have no table of their own, and the kinds of events that change the group.
@@ -76,9 +78,9 @@ const MEMBER_ROOMS: &[u8] =
 
 const GROUPS: &[Group] = &[
     group(ViewSet::QUICK_ROOMS, &[], b"", &[1]),
-    group(ViewSet::GUEST_NAMES, &[], b"", &[2, 3, 4]),
+    group(ViewSet::GUEST_NAMES, &[], b"", &[2, 3, 4, 43]),
     // Deletions of messages and rooms remove mentions.
-    group(ViewSet::MESSAGES, &[Mention::TAG, Duplicate::TAG], b"i@", &[2, 4, 23, 28]),
+    group(ViewSet::MESSAGES, &[Mention::TAG, Duplicate::TAG], b"i@", &[2, 4, 23, 28, 43]),
     group(ViewSet::EDITS, &[Edit::TAG], b"", &[27, 40]),
     group(ViewSet::DELETIONS, &[Deleted::TAG], b"", &[28]),
     group(ViewSet::REACTIONS, &[Reaction::TAG], b"", &[29]),
@@ -91,6 +93,7 @@ const GROUPS: &[Group] = &[
     group(ViewSet::READ_MARKS, &[Read::TAG], b"", &[19]),
     group(ViewSet::NOTIFY_LEVELS, &[Notify::TAG], b"", &[20]),
     group(ViewSet::SERVICE_KEYS, &[ServiceKey::TAG], b"", &[34]),
+    group(ViewSet::FORGOTTEN_NODES, &[ForgottenNode::TAG], b"", &[44]),
 ];
 
 impl BitOr for ViewSet {

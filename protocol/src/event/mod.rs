@@ -15,7 +15,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, messages::*, people::*, posted::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{
+    body::{EventBody, NodeForgotten},
+    messages::*,
+    people::*,
+    posted::*,
+    rooms::*,
+    scope::Scope,
+    service_key::*,
+};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},

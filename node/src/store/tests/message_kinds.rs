@@ -142,8 +142,8 @@ fn upgrade(store: &Store, version: u64) {
     let transaction = store.db.begin_write().unwrap();
     transaction.open_table(tables::META).unwrap().insert("schema_version", version).unwrap();
     transaction.commit().unwrap();
-    migrations::migrate(&store.db).unwrap();
-    store.resume_rebuild().unwrap();
+    migrations::migrate(&store.db, migrations::STEPS).unwrap();
+    store.resume_rebuild(&mut |_| {}).unwrap();
 }
 
 /// Promise 12: a node of the earlier version stores and forwards messages of kind 43, and lists them after its upgrade.
@@ -172,7 +172,7 @@ fn an_upgrade_rebuilds_nothing_without_such_messages() {
     transaction.open_table(tables::META).unwrap().insert("schema_version", 8).unwrap();
     transaction.commit().unwrap();
     let before = listed(&store);
-    migrations::migrate(&store.db).unwrap();
+    migrations::migrate(&store.db, migrations::STEPS).unwrap();
     assert_eq!(listed(&store), before);
     assert!(!before.is_empty());
 }
