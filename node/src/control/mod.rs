@@ -6,6 +6,7 @@ mod members;
 mod password_prompt;
 mod server;
 mod socket_path;
+mod starting;
 mod status;
 mod users;
 mod verify;
@@ -17,6 +18,7 @@ pub use self::{
     members::{LeaveRequest, MemberCommands},
     password_prompt::{PromptError, new_password},
     server::ControlServer,
+    starting::{StartingControl, StartingStatus},
     status::{PeerStatus, Queues, Status, StatusSource, StoreStatus},
     users::{UserAct, UserCommands},
 };
