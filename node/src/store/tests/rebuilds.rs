@@ -118,7 +118,8 @@ fn a_further_step_after_an_interruption_makes_one_rebuild_of_all() {
     drop(store);
     // A downgrade.
     let refused = Store::open_file(&path).unwrap_err();
-    assert!(matches!(refused, StoreError::Newer { found: 10, known: 8 }), "{refused:?}");
+    let (found, known) = (SCHEMA_VERSION + 2, SCHEMA_VERSION);
+    assert!(matches!(refused, StoreError::Newer { found: f, known: k } if (f, k) == (found, known)), "{refused:?}");
 }
 
 /// Versions up to 8 left another mark, without a plan; they may have cleared everything since.
