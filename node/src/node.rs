@@ -4,6 +4,7 @@
 
 mod cluster_start;
 mod core;
+mod departure;
 mod services;
 
 use std::{
@@ -20,16 +21,21 @@ use starling_web::{
     server::{Server, ServerLimits},
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinHandle as Task};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    task::JoinHandle as Task,
+};
 
 pub use self::{
     cluster_start::ClusterHandle,
     core::{Core, CoreStart},
+    departure::{Departed, Departure, renew_identity},
 };
 use crate::{
     cluster::{EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
-    control::{ControlServer, UserCommands},
+    control::{ControlServer, LeaveRequest, MemberCommands, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
     environment::{Environment, ThisMachine},
@@ -102,6 +108,9 @@ pub enum StartError {
          give that cluster's --cluster-secret, or another --data-dir"
     )]
     OtherCluster(String),
+    /// The cluster has forgotten this node: it has to start under a new id.
+    #[error("{}", crate::texts::FORGOTTEN)]
+    Forgotten,
 }
 
 impl StartError {
@@ -117,7 +126,10 @@ pub struct Node {
     pub http: SocketAddr,
     /// The URL of the service for users, without a slash at its end.
     pub url: String,
+    id: NodeId,
+    dir: DataDir,
     servers: Vec<Task<()>>,
+    leave_requests: Mutex<mpsc::Receiver<LeaveRequest>>,
     core: Core,
 }
 
@@ -166,7 +178,13 @@ impl Node {
             administration: Arc::clone(&core.administration),
             url: url.clone(),
         };
-        core.supervisor.start(ControlServer::new(&config.data_dir, Arc::new(status), Arc::new(users)));
+        let (members, leave_requests) = MemberCommands::new(Arc::clone(&core.membership));
+        core.supervisor.start(ControlServer::new(
+            &config.data_dir,
+            Arc::new(status),
+            Arc::new(users),
+            Arc::new(members),
+        ));
         let disk_watch = DiskWatch { data_dir: config.data_dir.clone(), space, serving };
         disk_watch.look();
         core.supervisor.start(disk_watch);
@@ -181,7 +199,8 @@ impl Node {
             data_dir = %config.data_dir.display(),
             "Starling has started"
         );
-        Ok(Self { http, url, servers, core })
+        let leave_requests = Mutex::new(leave_requests);
+        Ok(Self { http, url, id: identity.node(), dir, servers, leave_requests, core })
     }
 
     /// The address at which the first administrator creates their account; `None` if there is one. Waits until this node
@@ -197,14 +216,19 @@ impl Node {
         }
     }
 
-    /// Stops: sends sessions to other nodes, waits until peers hold what only this node has, then ends everything in order.
-    pub async fn stop(self) {
-        tracing::info!("stopping: telling sessions to resume on another node");
+    /// Sends sessions to other nodes, and waits until they have ended.
+    async fn drain(&mut self) {
         self.core.drain();
-        for server in self.servers {
+        for server in std::mem::take(&mut self.servers) {
             // A server ends in bounded time, unless it has just panicked and waits for its restart.
             let _ = tokio::time::timeout(SERVERS_END_MAX, server).await;
         }
+    }
+
+    /// Stops: sends sessions to other nodes, waits until peers hold what only this node has, then ends everything in order.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping: telling sessions to resume on another node");
+        self.drain().await;
         self.core.stop().await;
         tracing::info!("stopped");
     }

@@ -1,8 +1,11 @@
 //! Links to the other nodes: QUIC with mutual TLS, one connection per pair, membership by gossip, and the driver
 //! that runs `protocol`'s replication over them. It knows the store only through the driver.
 
+mod absence;
 mod acceptor;
 mod admission;
+mod close_code;
+mod departure;
 mod description;
 mod dialer;
 mod endpoint;
@@ -22,6 +25,7 @@ mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
+    departure::{HEARD_LATELY, Heard},
     dialer::Dialer,
     endpoint::open,
     join_addresses::{JoinProblem, JoinReason},

@@ -33,7 +33,10 @@ pub use self::{
     command_line::{is_help, one_line},
     environment::warnings as environment_warnings,
     error::ConfigError,
-    flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags, VerifyFlags},
+    flags::{
+        ClusterCommand, Command, Flags, LeaveFlags, ServeFlags, StatusFlags, UserCommand, UserFlags,
+        VerifyFlags,
+    },
     listen::{openable, remote_address},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };

@@ -2,6 +2,7 @@
 //! one JSON line; an answer is JSON lines: progress, then a result or an error.
 
 mod client;
+mod members;
 mod password_prompt;
 mod server;
 mod socket_path;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     client::{AskError, ask},
+    members::{LeaveRequest, MemberCommands},
     password_prompt::{PromptError, new_password},
     server::ControlServer,
     status::{PeerStatus, Queues, Status, StatusSource, StoreStatus},
@@ -42,6 +44,15 @@ pub enum Question {
         name: String,
         /// The action.
         act: UserAct,
+    },
+    /// Leave the cluster, and end.
+    Leave,
+    /// Forget another node.
+    Forget {
+        /// The node's id.
+        node: String,
+        /// Whether to forget it even if it was heard lately.
+        force: bool,
     },
 }
 

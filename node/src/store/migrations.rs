@@ -5,7 +5,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
 use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
-use super::{StoreError, scrub, tables};
+use super::{StoreError, apply::Tables, scrub, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     end_sessions_for_good,
     keep_service_keys,
     shorten_events,
+    forget_nodes,
 ];
 
 /// The version that this build reads and writes.
@@ -104,6 +105,13 @@ fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
     drop(log);
     super::apply::create_views(transaction)?;
     rebuild_unless_empty(transaction)
+}
+
+/// 9: forgotten nodes have a view. Earlier versions kept such events of newer nodes without applying them.
+fn forget_nodes(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let mut tables = Tables::open(transaction)?;
+    tables.apply_unknown_node_forgotten()?;
+    tables.flush().map(|_| ())
 }
 
 /// Reads the version of a store; 0 if it is empty.

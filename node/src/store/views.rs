@@ -85,6 +85,8 @@ views! {
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
+    /// Cluster; node → the first event that forgets it.
+    44 ForgottenNode: Pos;
     /// Bucket of a name; the name, 0, position → the nodes that a claim to it waited for, if its event names them.
     25 Waited: Vec<NodeId>;
 }

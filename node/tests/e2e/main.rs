@@ -14,6 +14,7 @@ mod disk_full;
 mod failover;
 mod limits;
 mod live;
+mod members;
 mod mesh;
 mod messages;
 mod openapi;

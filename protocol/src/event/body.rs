@@ -1,10 +1,11 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it. The next is 43; 33, 36 to 39 and 41 were left out.
+//! constants above it. The next is 45; 33, 36 to 39, 41 and 43 were left out.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
     InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
@@ -20,7 +21,7 @@ use super::{
     service_key::ServiceKeySealed,
 };
 use crate::{
-    DisplayName,
+    DisplayName, NodeId,
     codec::{self, DecodeError},
 };
 
@@ -38,6 +39,14 @@ const UNKEYED_SESSION_OPENED: u16 = 12;
 const USER_REGISTERED_V1: u16 = 5;
 /// Kind 6: chosen usernames that don't list these nodes; others have kind 31.
 const USERNAME_CHOSEN_V1: u16 = 6;
+
+/// A node is no member of the cluster any more: it has left, or an operator has forgotten it. Its scope is the cluster. It
+/// holds for ever: the process of a forgotten node goes on under a new id. Its events stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeForgotten {
+    /// The node. The event's origin is its own if it has left.
+    pub node: NodeId,
+}
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -151,6 +160,7 @@ kinds! {
     34 => ServiceKeySealed,
     35 => SessionOpened,
     40 => MessageEdited,
+    44 => NodeForgotten,
 }
 
 impl EventBody {

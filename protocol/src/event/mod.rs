@@ -12,7 +12,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{
+    body::{EventBody, NodeForgotten},
+    messages::*,
+    people::*,
+    rooms::*,
+    scope::Scope,
+    service_key::*,
+};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},

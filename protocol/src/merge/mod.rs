@@ -5,6 +5,7 @@
 pub mod contact;
 #[cfg(test)]
 mod effect_tests;
+pub mod forgotten_node;
 pub mod guest_name;
 pub mod invite;
 pub mod member;

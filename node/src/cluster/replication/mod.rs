@@ -198,6 +198,9 @@ impl Driver {
             DriverInput::Claim(claim, answer) => {
                 self.drive(|core, now, out| core.claim(now, claim, Responder::Claim(answer), out));
             }
+            DriverInput::Holders(vector, answer) => {
+                let _ = answer.send(self.core.replica().holders(self.now(), &vector));
+            }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.core.replica().reachable(&vector));
             }

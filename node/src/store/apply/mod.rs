@@ -1,6 +1,7 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
 //! only fetches and keeps their states. Called by the committer, and by a rebuild.
 
+mod cluster;
 mod erase;
 mod messages;
 mod people;
@@ -14,15 +15,11 @@ use starling_protocol::{
     Event, EventBody, MessagePosted, NameShared, Pos, QuickRoomCreated, RoomId, Scope, ScopeDigest, codec,
     frame::client::ListedMessage,
     limits::VIEW_ROW_BYTES_MAX,
-    merge::{
-        room::{self, QuickRoomState},
-        service_key,
-    },
+    merge::room::{self, QuickRoomState},
 };
 
 use super::{
     Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
-    views::ServiceKey,
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
@@ -136,11 +133,8 @@ impl<'txn> Tables<'txn> {
         if let Some(user) = event.scope.as_user() {
             self.apply_person(user, event)?;
         }
-        if let EventBody::ServiceKeySealed(sealed) = &event.body
-            && event.scope == Scope::cluster()
-        {
-            let rule = |state| service_key::apply(state, event.pos(), sealed);
-            self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
+        if event.scope == Scope::cluster() {
+            self.apply_cluster(event)?;
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {

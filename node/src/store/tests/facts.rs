@@ -140,12 +140,14 @@ fn service_key() -> impl Strategy<Value = ServiceKeyId> {
     (0_u8..2).prop_map(|n| ServiceKeyId([n; 16]))
 }
 
-/// Seals of two keys under two secrets.
+/// Seals of two keys under two secrets, and forgotten nodes.
 fn of_the_cluster() -> impl Strategy<Value = Fact> {
-    (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
+    let sealed = (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
         let secret = SecretId([secret; 16]);
-        (Scope::cluster(), ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into())
-    })
+        ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into()
+    });
+    let forgotten = (0..ORIGINS).prop_map(|n| NodeForgotten { node: origin(n).node }.into());
+    prop_oneof![sealed, forgotten].prop_map(|body: EventBody| (Scope::cluster(), body))
 }
 
 fn of_people() -> impl Strategy<Value = Fact> {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Pos, Seq, UserId,
-    event::{MessageDeleted, ReadMarked},
+    Pos, Seq, UserId, codec,
+    event::{MessageDeleted, NodeForgotten, ReadMarked},
     limits::EVENT_BYTES_MAX,
 };
 
@@ -108,5 +108,41 @@ fn no_own_event_over_the_limit_is_committed() {
     let commit =
         committer.commit(2_000, 1, &[ops[0].clone(), post(ROOM, 1, 5, "a"), op(vec![mark(4_500)])]).unwrap();
     assert!(matches!(commit.results[1..], [OpResult::Done(_), OpResult::Done(_)]), "{:?}", commit.results);
+    store.verify().unwrap();
+}
+
+/// Promise 12: a node of an earlier version kept the events that forget nodes, without knowing their kind. After its upgrade
+/// it shows the same as all others.
+#[test]
+fn nodes_that_were_forgotten_before_an_upgrade_are_forgotten_after_it() {
+    let event = |seq, body| {
+        let draft = EventDraft { scope: Scope::cluster(), body, above_hlc: None };
+        Op::Received(vec![Event::new(ELSEWHERE, Seq(seq), Hlc(20 + seq), draft)])
+    };
+    // As a build that does not know kind 44 decodes it.
+    let as_unknown = |n: u8| EventBody::Unknown {
+        kind: 44,
+        payload: codec::encode(&NodeForgotten { node: NodeId([n; 16]) }),
+    };
+    let (store, mut committer) = with_room();
+    let bodies = [
+        as_unknown(7),
+        EventBody::Unknown { kind: 999, payload: b"x"[..].into() },
+        as_unknown(7),
+        as_unknown(8),
+    ];
+    for (seq, body) in (1..).zip(bodies) {
+        committer.commit(2_000, 1, &[event(seq, body)]).unwrap();
+    }
+    drop(committer);
+    assert!(store.forgotten_nodes().unwrap().is_empty());
+    let transaction = store.db.begin_write().unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 8).unwrap();
+    transaction.commit().unwrap();
+    migrated(&store).unwrap();
+    assert_eq!(store.forgotten_nodes().unwrap(), [NodeId([7; 16]), NodeId([8; 16])].into());
+    let migrated = store.snapshot().unwrap().scopes;
+    store.rebuild(|_| ()).unwrap();
+    assert_eq!(store.snapshot().unwrap().scopes, migrated);
     store.verify().unwrap();
 }
