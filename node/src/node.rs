@@ -128,7 +128,7 @@ pub struct Node {
     pub http: SocketAddr,
     /// The URL of the service for users, without a slash at its end.
     pub url: String,
-    node: NodeId,
+    id: NodeId,
     dir: DataDir,
     servers: Vec<Task<()>>,
     leave_requests: Mutex<mpsc::Receiver<LeaveRequest>>,
@@ -210,7 +210,7 @@ impl Node {
             "Starling has started"
         );
         let leave_requests = Mutex::new(leave_requests);
-        Ok(Self { http, url, node: identity.node(), dir, servers, leave_requests, core })
+        Ok(Self { http, url, id: identity.node(), dir, servers, leave_requests, core })
     }
 
     /// The address at which the first administrator creates their account; `None` if there is one. Waits until this node

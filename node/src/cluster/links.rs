@@ -301,7 +301,7 @@ impl Links {
             }
             Some(reason) => tracing::warn!(%peer, %address, %reason, "lost the link to a peer"),
             None if code == CloseCode::Forgotten => {
-                tracing::info!(%peer, %address, "closed: it was forgotten")
+                tracing::info!(%peer, %address, "closed: it was forgotten");
             }
             None => tracing::warn!(%peer, %address, "lost the link to a peer: it is silent"),
         }

@@ -56,6 +56,13 @@ pub struct ClusterHandle {
     pub knows_peers: bool,
 }
 
+impl ClusterHandle {
+    /// The links to other nodes.
+    pub fn links(&self) -> Arc<Links> {
+        Arc::clone(&self.links)
+    }
+}
+
 impl<'a> ClusterStart<'a> {
     /// Gathers the inputs for joining the cluster; `None` for a lone node. Fails if no cluster is configured but the
     /// node belongs to one.

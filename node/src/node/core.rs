@@ -91,7 +91,6 @@ pub struct Core {
     writer: WriterHandle,
     writer_thread: Task<()>,
     presence: Arc<PresenceMap>,
-    copies: usize,
 }
 
 impl Core {
@@ -101,8 +100,7 @@ impl Core {
             start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
-        let supervisor = Arc::new(Supervisor::default());
-        let inbox = mpsc::channel(DRIVER_INBOX);
+        let (supervisor, inbox) = (Arc::new(Supervisor::default()), mpsc::channel(DRIVER_INBOX));
 
         // Join the cluster before anything is written: a peer may refuse this node.
         let mut cluster = match ClusterStart::new(&environment, config, identity, known)? {
@@ -111,13 +109,12 @@ impl Core {
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        apply_forgotten(&store, cluster.as_ref())?;
         let committer = store.committer(identity.node(), environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
-        let mut background = attach_cluster(cluster.as_mut(), save_members, &metrics, &space);
+        let mut background = attach_cluster(cluster.as_mut(), &store, save_members, &metrics, &space)?;
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
@@ -133,8 +130,8 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let links = cluster.as_ref().map(|cluster| Arc::clone(&cluster.links));
-        let fan_out = FanOut::new(&lanes, &store, &presence, &driver, links.clone());
+        let fan_out =
+            FanOut::new(&lanes, &store, &presence, &driver, cluster.as_ref().map(ClusterHandle::links));
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
@@ -145,7 +142,6 @@ impl Core {
             writer: writer.clone(),
             driver: driver.clone(),
         };
-        let membership = MembershipService::new(context.clone(), links, config.durability.copies);
         let services = Services::start(ServicesStart {
             config,
             identity,
@@ -162,7 +158,7 @@ impl Core {
             web: services.web,
             accounts: services.accounts,
             administration: services.administration,
-            membership: Arc::new(membership),
+            membership: services.membership,
             store,
             cluster,
             supervisor,
@@ -172,7 +168,6 @@ impl Core {
             writer,
             writer_thread,
             presence,
-            copies: config.durability.copies,
         })
     }
 
@@ -225,15 +220,12 @@ impl Core {
         if self.cluster.is_some() && !self.is_forgotten() {
             // The whole log, not only what this process wrote: an earlier one may have ended before its peers had it all.
             let vector = self.web.lanes.commit_point().vector;
+            let wanted = self.membership.copies();
             let handed_over =
-                |(origin, head)| self.driver.wait(origin, head, Until::Copies(self.copies), HAND_OVER_MS);
+                |(origin, head)| self.driver.wait(origin, head, Until::Copies(wanted), HAND_OVER_MS);
             let copies = join_all(vector.iter().map(handed_over)).await.into_iter().min();
-            if let Some(copies) = copies.filter(|&copies| copies < self.copies) {
-                tracing::warn!(
-                    copies,
-                    wanted = self.copies,
-                    "stopping before enough nodes hold the newest messages"
-                );
+            if let Some(copies) = copies.filter(|&copies| copies < wanted) {
+                tracing::warn!(copies, wanted, "stopping before enough nodes hold the newest messages");
             }
         }
         for task in &self.background {
@@ -257,29 +249,25 @@ impl Core {
     }
 }
 
-/// Applies which nodes were forgotten.
+/// Applies which nodes were forgotten, saves the list of members, shares the status, and registers the metrics of links.
+/// Returns the tasks of the cluster.
 ///
 /// # Errors
 ///
-/// If this node is one of them.
-fn apply_forgotten(store: &Store, cluster: Option<&ClusterHandle>) -> Result<(), StartError> {
-    let Some(ClusterHandle { links, .. }) = cluster else { return Ok(()) };
-    let forgotten = store.forgotten_nodes()?;
-    if forgotten.contains(&links.me()) {
-        return Err(StartError::Forgotten);
-    }
-    links.set_forgotten(forgotten);
-    Ok(())
-}
-
-/// Saves the list of members, shares the status, and registers the metrics of links. Returns the tasks of the cluster.
+/// If this node was forgotten, or the store cannot be read.
 fn attach_cluster(
     cluster: Option<&mut ClusterHandle>,
+    store: &Store,
     save_members: SaveMembers,
     metrics: &Metrics,
     space: &DiskSpace,
-) -> Vec<Task<()>> {
-    let Some(cluster) = cluster else { return Vec::new() };
+) -> Result<Vec<Task<()>>, StartError> {
+    let Some(cluster) = cluster else { return Ok(Vec::new()) };
+    let forgotten = store.forgotten_nodes()?;
+    if forgotten.contains(&cluster.links.me()) {
+        return Err(StartError::Forgotten);
+    }
+    cluster.links.set_forgotten(forgotten);
     cluster.members.save_with(save_members);
     let (sessions, free_bytes) = (metrics.web.sessions.clone(), space.free.clone());
     cluster.links.share_status(Box::new(move || NodeStatus {
@@ -288,7 +276,7 @@ fn attach_cluster(
         build: env!("CARGO_PKG_VERSION").into(),
     }));
     metrics.register_links(&cluster.links.metrics);
-    mem::take(&mut cluster.tasks)
+    Ok(mem::take(&mut cluster.tasks))
 }
 
 /// Starts the tasks that keep presence the same on all nodes.

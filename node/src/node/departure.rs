@@ -65,7 +65,7 @@ impl Node {
         let report = |text: String| drop(progress.try_send(text));
         let (departed, answer) = match permit.finish(report).await {
             Ok(left) => {
-                let text = texts::has_left(self.node, left.holders);
+                let text = texts::has_left(self.id, left.holders);
                 tracing::info!("{text}");
                 (Departed::Left, self.renew_identity().map(|()| text).map_err(|error| error.to_string()))
             }
@@ -106,10 +106,8 @@ pub async fn renew_identity(config: &Config) -> Result<(), StartError> {
     let (dir, _) = DataDir::inspect(&config.data_dir)?;
     let file = dir.store_file();
     // An open store is locked, so this never happens to a running node.
-    let _store = match dir.has_store()? {
-        true => Some(Store::open_file(&file).map_err(|error| StartError::store(&file, error))?),
-        false => None,
-    };
+    let open = || Store::open_file(&file).map_err(|error| StartError::store(&file, error));
+    let _store = dir.has_store()?.then(open).transpose()?;
     dir.renew_identity(new_id())?;
     sleep(OLD_LINKS_END).await;
     Ok(())

@@ -20,8 +20,8 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
-        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
-        QuickRoomsService, Scrubbing, ServiceContext,
+        LiveService, MemberRoomsService, MembershipService, MessagesService, OperationsService,
+        PostingService, QuickRoomsService, Scrubbing, ServiceContext,
     },
     supervisor::Supervisor,
 };
@@ -44,6 +44,7 @@ pub struct Services {
     pub web: AppState,
     pub accounts: Arc<AccountsService>,
     pub administration: Arc<AdministrationService>,
+    pub membership: Arc<MembershipService>,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
     /// Erasure, and the resealing of service keys.
@@ -59,6 +60,8 @@ impl Services {
         let (accounts, administration) = accounts(config, identity, &context, token_secret, cluster)?;
         let erasure = Erasure::new(context.clone(), Arc::clone(&start.lanes), start.scrub);
         let reseal = accounts.service_keys().reseal_task();
+        let links = cluster.map(ClusterHandle::links);
+        let membership = MembershipService::new(context.clone(), links, config.durability.copies);
         let operations = OperationsService {
             driver: context.driver.clone(),
             writer: context.writer.clone(),
@@ -93,7 +96,7 @@ impl Services {
             drain,
         };
         let tasks = [supervisor.start(erasure), supervisor.start(reseal)];
-        Ok(Self { web, accounts, administration, serving, tasks })
+        Ok(Self { web, accounts, administration, membership: Arc::new(membership), serving, tasks })
     }
 }
 

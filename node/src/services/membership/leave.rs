@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{MembershipService, list};
-use crate::{cluster::Links, texts};
+use crate::{cluster::Links, store::Store, texts};
 
 /// How often a leaving node looks at what is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -125,7 +125,7 @@ impl MembershipService {
     ///
     /// # Errors
     ///
-    /// If too few members would remain.
+    /// If too few members would remain, or another node has forgotten this one.
     pub async fn prepare_leave(
         self: &Arc<Self>,
         progress: impl Fn(String),
@@ -135,6 +135,9 @@ impl MembershipService {
         let permit = self.begin_leave(links)?;
         let vector = self.vector().await?;
         loop {
+            if links.is_forgotten() {
+                return Err(LeaveRefused::Forgotten);
+            }
             // Of two that leave at once, one at least knows of the other after this.
             let silent = links.confirm_leaving().await;
             let others = self.others(links, &vector).await;
@@ -158,7 +161,7 @@ impl MembershipService {
     }
 
     async fn vector(&self) -> Result<VersionVector, LeaveRefused> {
-        let read = self.context.read(|store| store.vector()).await;
+        let read = self.context.read(Store::vector).await;
         read.map_err(|refusal| LeaveRefused::Store(refusal.detail.to_string()))
     }
 

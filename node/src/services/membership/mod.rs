@@ -17,7 +17,10 @@ pub use self::{
     leave::{LeavePermit, LeaveRefused, Left},
 };
 use super::ServiceContext;
-use crate::{cluster::Links, store::Decision};
+use crate::{
+    cluster::Links,
+    store::{Decision, Tables},
+};
 
 /// The membership of a node in its cluster.
 pub struct MembershipService {
@@ -36,6 +39,11 @@ impl MembershipService {
         Self { context, links, copies, leaving: Mutex::default() }
     }
 
+    /// The number of nodes on which a message should be durable.
+    pub fn copies(&self) -> usize {
+        self.copies
+    }
+
     /// The reason why this node waits before it leaves the cluster; `None` if it does not leave.
     pub fn leaving(&self) -> Option<String> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -47,11 +55,10 @@ impl MembershipService {
 
     /// Writes that a node is no member any more, and waits until every peer in sync knows, for 250 ms at most.
     async fn write_forgotten(&self, node: NodeId) -> Result<(), Refusal> {
-        let decide = move |tables: &crate::store::Tables<'_>| {
-            Ok(match tables.records.forgotten_nodes()?.contains(&node) {
-                true => Decision::Nothing,
-                false => Decision::one(Scope::cluster(), NodeForgotten { node }),
-            })
+        let decide = move |tables: &Tables<'_>| {
+            let is_known = tables.records.forgotten_nodes()?.contains(&node);
+            let event = || Decision::one(Scope::cluster(), NodeForgotten { node });
+            Ok(if is_known { Decision::Nothing } else { event() })
         };
         self.context.commit_and_replicate_from_reserve(decide).await.map(|_| ())
     }

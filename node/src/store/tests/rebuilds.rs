@@ -10,7 +10,7 @@ use starling_protocol::{
 };
 
 use super::{
-    super::{Progress, Step, ViewSet, views::Read},
+    super::{Progress, SCHEMA_VERSION, Step, ViewSet, views::Read},
     *,
 };
 
@@ -119,7 +119,10 @@ fn a_further_step_after_an_interruption_makes_one_rebuild_of_all() {
     // A downgrade.
     let refused = Store::open_file(&path).unwrap_err();
     let (found, known) = (SCHEMA_VERSION + 2, SCHEMA_VERSION);
-    assert!(matches!(refused, StoreError::Newer { found: f, known: k } if (f, k) == (found, known)), "{refused:?}");
+    assert!(
+        matches!(refused, StoreError::Newer { found: f, known: k } if (f, k) == (found, known)),
+        "{refused:?}"
+    );
 }
 
 /// Versions up to 8 left another mark, without a plan; they may have cleared everything since.
