@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
-use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
+use starling_protocol::{Event, EventBody, MessagePosted, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
 use super::{StoreError, scrub, tables};
 
@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     end_sessions_for_good,
     keep_service_keys,
     shorten_events,
+    apply_kept_messages,
 ];
 
 /// The version that this build reads and writes.
@@ -104,6 +105,17 @@ fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
     drop(log);
     super::apply::create_views(transaction)?;
     rebuild_unless_empty(transaction)
+}
+
+/// 9: messages of kind 43 are applied. An earlier version kept them as an unknown kind, if a node of a newer one sent any.
+fn apply_kept_messages(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    for row in transaction.open_table(tables::LOG)?.iter()? {
+        let event = Event::decode(Bytes::copy_from_slice(row?.1.value()))?;
+        if let EventBody::MessagePosted(MessagePosted { details: Some(_), .. }) = event.body {
+            return super::verify::begin_rebuild(transaction);
+        }
+    }
+    Ok(())
 }
 
 /// Reads the version of a store; 0 if it is empty.

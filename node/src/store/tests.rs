@@ -3,6 +3,7 @@
 
 mod any_order;
 mod facts;
+mod message_kinds;
 mod old_stores;
 mod scrub;
 

@@ -1,6 +1,6 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it. The next is 43; 33, 36 to 39 and 41 were left out.
+//! constants above it; those of messages are in `posted`. The next is 44; 33, 36 to 39 and 41 were left out.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{
     InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
     MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated, ReactionChanged, Scope,
     message_id_scope,
-    messages::{GuestPosted, TextEdited},
+    messages::TextEdited,
     people::{
         ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
         PasswordRehashed, ProfileChanged, ReadMarked, RefreshTokenUsed, ResetLinkMade, SessionOpened,
@@ -24,8 +24,6 @@ use crate::{
     codec::{self, DecodeError},
 };
 
-/// Kind 2: messages from guests without replies or mentions; all others have kind 4.
-const GUEST_POSTED: u16 = 2;
 /// Kind 27: edits that keep the mentions of the message; others have kind 40.
 const TEXT_EDITED: u16 = 27;
 /// Kind 9: password changes that keep personal access tokens.
@@ -46,6 +44,8 @@ macro_rules! kinds {
         #[expect(missing_docs, reason = "each variant's type has docs")]
         pub enum EventBody {
             $($kind($kind),)+
+            /// Kinds 2, 4 and 43.
+            MessagePosted(MessagePosted),
             PasswordChanged(PasswordChanged),
             /// An event of a newer version: stored and forwarded unchanged, applied after an upgrade.
             Unknown {
@@ -59,9 +59,7 @@ macro_rules! kinds {
         impl EventBody {
             pub(super) fn encode(&self) -> (u16, Bytes) {
                 match self {
-                    Self::MessagePosted(body) if let Some(posted) = GuestPosted::from_event(body) => {
-                        (GUEST_POSTED, codec::encode(&posted))
-                    }
+                    Self::MessagePosted(body) => body.encode(),
                     Self::MessageEdited(body) if let Some(edited) = TextEdited::from_event(body) => {
                         (TEXT_EDITED, codec::encode(&edited))
                     }
@@ -86,8 +84,9 @@ macro_rules! kinds {
 
             pub(super) fn decode(kind: u16, payload: Bytes, bytes_max: usize) -> Result<Self, DecodeError> {
                 match kind {
-                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, bytes_max)
-                        .map(|posted| Self::MessagePosted(posted.into())),
+                    _ if MessagePosted::KINDS.contains(&kind) => {
+                        MessagePosted::decode(kind, &payload, bytes_max).map(Self::MessagePosted)
+                    }
                     TEXT_EDITED => codec::decode::<TextEdited>(&payload, bytes_max)
                         .map(|edited| Self::MessageEdited(edited.into())),
                     PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
@@ -104,6 +103,12 @@ macro_rules! kinds {
                     $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
+            }
+        }
+
+        impl From<MessagePosted> for EventBody {
+            fn from(body: MessagePosted) -> Self {
+                Self::MessagePosted(body)
             }
         }
 
@@ -124,7 +129,6 @@ macro_rules! kinds {
 kinds! {
     1 => QuickRoomCreated,
     3 => NameShared,
-    4 => MessagePosted,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
     10 => PasswordRehashed,
@@ -184,10 +188,7 @@ impl EventBody {
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
-            Self::MessagePosted(MessagePosted { text, reply_to, mentions, .. }) => {
-                (*text, *reply_to) = (None, None);
-                mentions.clear();
-            }
+            Self::MessagePosted(posted) => posted.erase(),
             Self::MessageEdited(MessageEdited { text, mentions, .. }) => {
                 *text = None;
                 // An edit of kind 27 has no mentions, and must keep its kind.
@@ -219,7 +220,7 @@ impl EventBody {
     /// Whether this is the stub of a message. Stubs of earlier versions may hold more than today's.
     pub fn is_message_stub(&self) -> bool {
         match self {
-            Self::MessagePosted(posted) => posted.text.is_none(),
+            Self::MessagePosted(posted) => posted.is_erased(),
             Self::MessageEdited(edited) => edited.text.is_none(),
             _ => false,
         }

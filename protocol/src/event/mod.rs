@@ -4,6 +4,9 @@
 mod body;
 mod messages;
 mod people;
+mod posted;
+#[cfg(test)]
+mod posted_tests;
 mod rooms;
 mod scope;
 mod service_key;
@@ -12,7 +15,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{body::EventBody, messages::*, people::*, posted::*, rooms::*, scope::Scope, service_key::*};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},
@@ -121,6 +124,13 @@ impl Event {
         let draft =
             EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), above_hlc: None };
         Self::new(self.origin, self.seq, self.hlc, draft)
+    }
+
+    /// Whether it has at most [`EVENT_BYTES_MAX`] bytes and its lists keep their limits, so that any node accepts it.
+    pub fn is_within_limits(&self) -> bool {
+        let body_fits =
+            if let EventBody::MessagePosted(posted) = &self.body { posted.is_within_limits() } else { true };
+        self.encoded.len() <= EVENT_BYTES_MAX && body_fits
     }
 
     /// Returns the encoded event, as its writer encoded it.

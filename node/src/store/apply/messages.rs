@@ -168,7 +168,8 @@ impl Tables<'_> {
     pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
         match sender {
             Sender::Guest { id, name } => self.names.shown(room, *id, name),
-            Sender::User(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+            Sender::User(user) | Sender::Bot(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+            Sender::Hook { name, .. } => Ok(name.as_ref().map(ToString::to_string).unwrap_or_default()),
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use starling_protocol::{
-    DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteId, MessageId,
-    MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, QuickRoomCreated, RoomId, RoomName, Scope,
-    Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
+    DisplayName, Emoji, Event, EventBody, EventDraft, FileId, GuestId, GuestName, Hlc, HookId, InviteId,
+    MessageId, MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, QuickRoomCreated, RoomId,
+    RoomName, Scope, Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
 
 /// The number of nodes.
@@ -247,7 +247,29 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
 
 fn sender() -> impl Strategy<Value = Sender> {
     let guest = |n| Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("al").unwrap() };
-    prop_oneof![3 => user().prop_map(Sender::User), 1 => (1_u8..3).prop_map(guest)]
+    let hook = |n| Sender::Hook { id: HookId([n; 16]), name: Some(DisplayName::parse("secret CI").unwrap()) };
+    prop_oneof![
+        6 => user().prop_map(Sender::User),
+        1 => user().prop_map(Sender::Bot),
+        2 => (1_u8..3).prop_map(guest),
+        1 => (1_u8..3).prop_map(hook),
+    ]
+}
+
+/// What only messages of kind 43 have.
+fn details() -> impl Strategy<Value = Option<Box<PostDetails>>> {
+    let later = || PostExtensions::new(vec![(1, b"secret"[..].into())]).unwrap();
+    let details = (any::<bool>(), option::of(user()), 0_usize..3, option::of(0_u64..9)).prop_map(
+        move |(everyone, reply_author, files, imported_ms)| PostDetails {
+            everyone,
+            reply_author,
+            files: vec![FileId(*b"secret secret secret secret secr"); files],
+            imported_ms,
+            extensions: later(),
+            ..PostDetails::default()
+        },
+    );
+    option::of(details.prop_map(Box::new))
 }
 
 /// An emoji of an earlier version's log, not in its normal form.
@@ -262,8 +284,10 @@ fn of_messages() -> impl Strategy<Value = Fact> {
     let text = || (0_u8..3).prop_map(|n| Some(MessageText::parse(&format!("secret {n}")).unwrap()));
     let emoji = select(vec!["+", "🐦", "❤", "❤\u{FE0F}"]).prop_map(stored_emoji);
     let body = prop_oneof![
-        6 => (id(), sender(), text(), option::of(id()), vec(user(), 0..3)).prop_map(
-            |(id, sender, text, reply_to, mentions)| MessagePosted { id, sender, text, reply_to, mentions }.into()
+        6 => (id(), sender(), text(), option::of(id()), vec(user(), 0..3), details()).prop_map(
+            |(id, sender, text, reply_to, mentions, details)| {
+                MessagePosted { id, sender, text, reply_to, mentions, details }.into()
+            }
         ),
         2 => (key(), text(), option::of(vec(user(), 0..3))).prop_map(|(message, text, mentions)| {
             MessageEdited { message, text, mentions }.into()
