@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{event::Scope, limits::ID_CHARS_MAX};
+use crate::{event::scope::Scope, limits::ID_CHARS_MAX};
 
 /// A message's id: the UUID that the client chose, or a derived one if two senders chose the same.
 pub type MessageId = Uuid;

@@ -167,8 +167,7 @@ impl Committer {
         Ok(Self { store, node, clock, own_origin: None, has_old_peers: false, vector, number: 0, shards })
     }
 
-    /// Sets whether a peer may have a build of wire version 1. If so, messages are written as the kinds that it knows, as
-    /// far as these can say them ([`MessagePosted::without_details`]); otherwise as kind 43.
+    /// Sets whether a peer may have a build of wire version 1, for [`MessagePosted::for_peers`].
     pub fn set_has_old_peers(&mut self, has_old_peers: bool) {
         self.has_old_peers = has_old_peers;
     }
@@ -344,15 +343,13 @@ impl Batch<'_> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
-            // A deleted message has no content left to compare.
             let same = state.room == room && (first.is_erased() || first.has_same_content(posted));
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
         if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
             return Ok(OpResult::Refused(refusal));
         }
-        let posted = posted.clone();
-        let posted = if self.has_old_peers { posted.without_details() } else { posted.with_details() };
+        let posted = posted.clone().for_peers(self.has_old_peers);
         let draft = EventDraft::new(Scope::room(room), posted).above(above_hlc);
         self.write(own_origin, clock, now_ms, vec![draft])
     }

@@ -8,7 +8,7 @@ mod posted;
 #[cfg(test)]
 mod posted_tests;
 mod rooms;
-mod scope;
+pub(crate) mod scope;
 mod service_key;
 
 use bytes::Bytes;

@@ -27,7 +27,7 @@ pub struct MessagePosted {
     pub reply_to: Option<MessageId>,
     /// The mentioned members, as the writing node knew them.
     pub mentions: Vec<UserId>,
-    /// What only kind 43 says; `None` for kinds 2 and 4.
+    /// The fields that only kind 43 has; `None` for kinds 2 and 4.
     pub details: Option<Box<PostDetails>>,
 }
 
@@ -131,7 +131,7 @@ impl MessagePosted {
     }
 
     /// Whether another message has the same content, so that it may be this one, sent again. Whom it addresses doesn't
-    /// count: names may have changed since.
+    /// count: names may have changed since. A stub has no content left to compare.
     pub fn has_same_content(&self, other: &Self) -> bool {
         let thread = |posted: &Self| posted.details.as_ref().and_then(|details| details.thread);
         let content = |posted| (thread(posted), posted.files());
@@ -145,6 +145,12 @@ impl MessagePosted {
                 && details.imported_ms.is_none_or(|ms| ms <= IMPORTED_MS_MAX)
         };
         self.mentions.len() <= MENTIONS_MAX && self.details.as_deref().is_none_or(fits)
+    }
+
+    /// Returns the message as kind 43, or as [`MessagePosted::without_details`] if a peer has an older build.
+    #[must_use]
+    pub fn for_peers(self, has_old_peers: bool) -> Self {
+        if has_old_peers { self.without_details() } else { self.with_details() }
     }
 
     /// Returns the message as kind 43.

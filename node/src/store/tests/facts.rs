@@ -256,7 +256,7 @@ fn sender() -> impl Strategy<Value = Sender> {
     ]
 }
 
-/// What only messages of kind 43 have.
+/// The fields that only messages of kind 43 have.
 fn details() -> impl Strategy<Value = Option<Box<PostDetails>>> {
     let later = || PostExtensions::new(vec![(1, b"secret"[..].into())]).unwrap();
     let details = (any::<bool>(), option::of(user()), 0_usize..3, option::of(0_u64..9)).prop_map(
