@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{DisplayName, Emoji, GuestId, GuestName, Hlc, HookId, MessageId, MessageText, Scope, UserId};
+use super::scope::Scope;
+use crate::{
+    hlc::Hlc,
+    id::{GuestId, HookId, MessageId, UserId},
+    text::{DisplayName, Emoji, GuestName, MessageText},
+};
 
 /// The sender of a message. Only kind 43 of events knows bots and webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

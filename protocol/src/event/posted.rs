@@ -4,14 +4,15 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{MessageKey, Sender};
+use super::messages::{MessageKey, Sender};
 use crate::{
-    FileId, MessageId, MessageText, UserId,
     codec::{self, DecodeError},
+    id::{FileId, MessageId, UserId},
     limits::{
         FILES_PER_MESSAGE_MAX, IMPORTED_MS_MAX, MENTIONS_MAX, MESSAGE_EXTENSIONS_BYTES_MAX,
         MESSAGE_EXTENSIONS_MAX,
     },
+    text::MessageText,
 };
 
 /// A message was posted.
