@@ -6,6 +6,7 @@ mod cluster_start;
 mod core;
 mod departure;
 mod services;
+mod start_mode;
 mod starting;
 
 use std::{
@@ -28,12 +29,12 @@ use tokio::{
     task::{JoinHandle as Task, block_in_place},
 };
 
-use self::starting::Starting;
 pub use self::{
     cluster_start::ClusterHandle,
     core::{Core, CoreStart},
     departure::{Departed, Departure, renew_identity},
 };
+use self::{start_mode::StartMode, starting::Starting};
 use crate::{
     cluster::{EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
@@ -241,39 +242,6 @@ impl Node {
         self.drain().await;
         self.core.stop().await;
         tracing::info!("stopped");
-    }
-}
-
-/// The store and identity with which a node starts.
-#[derive(Clone, Copy, Debug)]
-enum StartMode {
-    /// None yet: a new directory.
-    New,
-    /// The identity of the last run, and its store if one was made.
-    KeepIdentity,
-    /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
-    /// start writes under a new origin.
-    Refill,
-    /// A new identity and an empty store, in the directory of a node that lost its store (`--fresh`).
-    Fresh,
-}
-
-impl StartMode {
-    fn choose(dir: &DataDir, found: Option<&Identity>, config: &Config) -> Result<Self, StartError> {
-        let file = || dir.store_file().display().to_string();
-        match found {
-            None => Ok(Self::New),
-            Some(identity) if dir.has_store()? => match config.fresh {
-                false => Ok(Self::KeepIdentity),
-                // The store is only partly refilled.
-                true if identity.is_refilling() => Ok(Self::Fresh),
-                true => Err(StartError::NotLost(file())),
-            },
-            Some(_) if config.fresh => Ok(Self::Fresh),
-            Some(identity) if !identity.had_store() => Ok(Self::KeepIdentity),
-            Some(_) if config.cluster.is_some() => Ok(Self::Refill),
-            Some(_) => Err(StartError::StoreLost(file())),
-        }
     }
 }
 
