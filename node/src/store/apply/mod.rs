@@ -1,6 +1,7 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
-//! only fetches and keeps their states. Called by the committer, and by a rebuild.
+//! only fetches and keeps their states. Called by the committer, and by a rebuild, which may be of some views only.
 
+mod clear;
 mod erase;
 mod messages;
 mod people;
@@ -22,8 +23,10 @@ use starling_protocol::{
 
 use super::{
     Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
-    views::ServiceKey,
+    view_set::ViewSet, views::ServiceKey,
 };
+
+pub use self::clear::clear_views;
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
 pub type QuickMessage = (RoomId, ListedMessage);
@@ -45,6 +48,8 @@ pub struct Tables<'txn> {
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
+    /// The views that are written; the others are only read.
+    views: ViewSet,
     /// Whether something was erased that the file still holds, outside of any row.
     pub(super) erased: bool,
     /// The changes for live sessions.
@@ -66,21 +71,6 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops the views and makes them again, empty.
-pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.delete_table(tables::SCOPES)?;
-    transaction.delete_table(tables::QUICK_ROOMS)?;
-    transaction.delete_table(tables::TIMELINE)?;
-    transaction.delete_table(tables::MESSAGES)?;
-    transaction.delete_table(tables::MESSAGE_IDS)?;
-    transaction.delete_table(tables::NAME_CLAIMS)?;
-    transaction.delete_table(tables::NAME_GROUPS)?;
-    transaction.delete_table(tables::RECORDS)?;
-    transaction.delete_table(tables::INDEX)?;
-    transaction.delete_table(tables::DIGESTS)?;
-    create_views(transaction)
-}
-
 impl<'txn> Tables<'txn> {
     /// Opens all tables in a write transaction.
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
@@ -98,9 +88,16 @@ impl<'txn> Tables<'txn> {
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
             to_rewrite: transaction.open_table(tables::TO_REWRITE)?,
+            views: ViewSet::ALL,
             erased: false,
             changes: Vec::new(),
         })
+    }
+
+    /// From now on writes these views alone. The others are taken to hold all events of the log.
+    pub fn write_only(&mut self, views: ViewSet) {
+        self.views = views;
+        self.records.write_only(views);
     }
 
     /// Writes the digests, before the transaction is committed; returns the value that it adds to each shard.
@@ -132,7 +129,9 @@ impl<'txn> Tables<'txn> {
             self.index_scope(scope, event)?;
             self.index_mention(scope, event)?;
         }
-        self.book.applied(event, &touched);
+        if self.views == ViewSet::ALL {
+            self.book.applied(event, &touched);
+        }
         if let Some(user) = event.scope.as_user() {
             self.apply_person(user, event)?;
         }
@@ -144,9 +143,13 @@ impl<'txn> Tables<'txn> {
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {
-            EventBody::QuickRoomCreated(created) => self.apply_room_created(room, event.pos(), created)?,
+            EventBody::QuickRoomCreated(created) if self.views.contains(ViewSet::QUICK_ROOMS) => {
+                self.apply_room_created(room, event.pos(), created)?;
+            }
             EventBody::MessagePosted(posted) => return self.apply_post(room, event.pos(), posted),
-            EventBody::NameShared(NameShared { guest, name, since }) => {
+            EventBody::NameShared(NameShared { guest, name, since })
+                if self.views.contains(ViewSet::GUEST_NAMES) =>
+            {
                 self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
             }
             _ => {
@@ -158,6 +161,9 @@ impl<'txn> Tables<'txn> {
     }
 
     fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
+        if self.views != ViewSet::ALL {
+            return Ok(());
+        }
         let key = tables::scope_key(scope, event.origin, event.seq);
         self.scopes.insert(&key[..], event.hlc.0)?;
         self.book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());

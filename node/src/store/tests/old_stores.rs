@@ -22,8 +22,8 @@ fn as_left_by_version_4(store: &Store, event: &Event) {
 }
 
 fn migrated(store: &Store) -> Result<(), StoreError> {
-    migrations::migrate(&store.db)?;
-    store.resume_rebuild()
+    migrations::migrate(&store.db, STEPS)?;
+    store.resume_rebuild(&mut |_| ())
 }
 
 fn logged(store: &Store, origin: OriginId, seq: Seq) -> Bytes {
