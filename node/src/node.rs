@@ -5,6 +5,7 @@
 mod cluster_start;
 mod core;
 mod services;
+mod starting;
 
 use std::{
     io,
@@ -20,8 +21,12 @@ use starling_web::{
     server::{Server, ServerLimits},
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinHandle as Task};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle as Task, block_in_place},
+};
 
+use self::starting::Starting;
 pub use self::{
     cluster_start::ClusterHandle,
     core::{Core, CoreStart},
@@ -33,7 +38,7 @@ use crate::{
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
     environment::{Environment, ThisMachine},
-    store::{SCRUB_STEP_BYTES, Store, StoreError, UnusableStore},
+    store::{SCRUB_STEP_BYTES, STEPS, Store, StoreError, UnusableStore},
     supervisor::{SupervisedTask, Supervisor},
 };
 
@@ -136,6 +141,13 @@ impl Node {
             old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
         let identity = if let StartMode::Refill = mode { identity.into_refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
+        let mut starting = Starting::new(
+            &config,
+            identity.node().to_string(),
+            &listeners.public,
+            dir.store_file(),
+            space.clone(),
+        );
         let core = Core::start(CoreStart {
             environment,
             config: &config,
@@ -144,7 +156,7 @@ impl Node {
             space: space.clone(),
             refill: identity.is_refilling().then(|| refill_recorder(&dir)),
             open_store: Box::new(|cluster| {
-                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster)
+                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster, &mut starting)
             }),
             save_members: {
                 let dir = dir.clone();
@@ -152,6 +164,7 @@ impl Node {
             },
         })
         .await?;
+        drop(starting);
         let serving = core.serving.clone();
         let http = listeners.public.local_addr().unwrap_or(config.http.listen);
         let status = core.status_source(
@@ -258,6 +271,7 @@ fn open_store(
     identity: &Identity,
     reserve: u64,
     cluster: Option<&ClusterHandle>,
+    starting: &mut Starting<'_>,
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
     if matches!(mode, StartMode::Refill)
@@ -285,7 +299,9 @@ fn open_store(
         StartMode::KeepIdentity => {}
     }
     // Opening the store locks it, so that what follows never happens to a running node.
-    let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
+    // A migration may take minutes, in which this thread does nothing else.
+    let open = || Store::open_file_with(&file, STEPS, &mut |progress| starting.on_progress(progress));
+    let store = block_in_place(open).map_err(|error| StartError::store(&file, error))?;
     if !identity.had_store() || identity.cluster != new.cluster {
         dir.write_identity(&new.with_store())?;
     }

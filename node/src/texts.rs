@@ -93,6 +93,15 @@ pub fn unknown_command(error: impl Display) -> String {
 
 // Why a node is not ready, in `starling status` and at `/readyz`.
 
+pub fn migrating(done: u64, total: u64) -> String {
+    format!("migrating the store to this version: {done} of {total} events")
+}
+
+/// The answer to a command other than `starling status`.
+pub fn command_while_migrating(done: u64, total: u64) -> String {
+    format!("the node is {}; repeat the command once it is ready", migrating(done, total))
+}
+
 pub const NO_PEER_YET: &str = "no other node was reached yet, and cluster.expect_peers is set";
 pub const REFILLING: &str = "the store was lost, and the other nodes are refilling it; if no node with the data is running, start one, or restart this node with --fresh to begin with an empty store";
 pub const CATCHING_UP: &str = "catching up with the other nodes";

@@ -5,6 +5,7 @@ mod client;
 mod password_prompt;
 mod server;
 mod socket_path;
+mod starting;
 mod status;
 mod users;
 mod verify;
@@ -15,6 +16,7 @@ pub use self::{
     client::{AskError, ask},
     password_prompt::{PromptError, new_password},
     server::ControlServer,
+    starting::{StartingControl, StartingStatus},
     status::{PeerStatus, Queues, Status, StatusSource, StoreStatus},
     users::{UserAct, UserCommands},
 };

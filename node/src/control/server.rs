@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc},
     time::{sleep, timeout},
@@ -24,7 +24,7 @@ use super::{
 use crate::{supervisor::SupervisedTask, texts};
 
 /// Questions answered at once, at most.
-const CONNECTIONS_MAX: usize = 8;
+pub(super) const CONNECTIONS_MAX: usize = 8;
 /// The time for a question to arrive, and for an answer to be written.
 const IO_MAX: Duration = Duration::from_secs(10);
 /// The interval of signs of life while an answer is being worked on; a caller gives up after 10 s of silence.
@@ -52,7 +52,7 @@ impl ControlServer {
 }
 
 /// Creates the socket under another name first, so that other users can't connect before its mode is set.
-fn bind(data_dir: &Path) -> io::Result<UnixListener> {
+pub(super) fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     const UNFINISHED: &str = "control.new";
     let (path, unfinished) = (data_dir.join(SOCKET), data_dir.join(UNFINISHED));
     let _ = fs::remove_file(&unfinished);
@@ -104,10 +104,7 @@ async fn answer(
     checks: &Arc<Semaphore>,
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
-    let mut line = String::new();
-    let mut reader = BufReader::new(reader.take(QUESTION_BYTES_MAX));
-    timeout(IO_MAX, reader.read_line(&mut line)).await??;
-    let answer = match serde_json::from_str(&line) {
+    let answer = match read_question(reader).await? {
         Ok(Question::Status) => Answer::Status(Box::new(source.status())),
         Ok(Question::User { name, act }) => {
             // A task of its own: it finishes even if the caller goes.
@@ -144,7 +141,17 @@ async fn answer(
     send(&mut writer, &answer).await
 }
 
-async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::Result<()> {
+/// Reads a question; the inner error is that it is none.
+pub(super) async fn read_question(
+    reader: impl AsyncRead + Unpin,
+) -> io::Result<Result<Question, serde_json::Error>> {
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader.take(QUESTION_BYTES_MAX));
+    timeout(IO_MAX, reader.read_line(&mut line)).await??;
+    Ok(serde_json::from_str(&line))
+}
+
+pub(super) async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     timeout(IO_MAX, writer.write_all(&line)).await?

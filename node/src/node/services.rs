@@ -143,7 +143,7 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
     }
 }
 
-fn guard(config: &Config, metrics: &Metrics) -> Guard {
+pub(super) fn guard(config: &Config, metrics: &Metrics) -> Guard {
     Guard {
         proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
         origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),

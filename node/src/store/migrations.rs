@@ -8,7 +8,7 @@ use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 use super::{
     StoreError,
     apply::create_views,
-    rebuild::{Plan, plan_rebuild},
+    plan::{Plan, plan_rebuild},
     scrub, tables,
     view_set::ViewSet,
     write_transaction,

@@ -12,6 +12,7 @@ mod messages;
 mod migrations;
 mod names;
 mod people;
+mod plan;
 mod read;
 mod rebuild;
 mod records;
@@ -50,8 +51,8 @@ pub use self::{
     messages::{Direction, MessagesReader, TimelineSlice},
     migrations::{SCHEMA_VERSION, STEPS, Step},
     people::Person,
+    plan::Progress,
     read::Page,
-    rebuild::Progress,
     records::{Records, RecordsReader, RecordsWriter, Rows},
     room_reader::{RoomReader, Unread},
     scrub::{SCRUB_STEP_BYTES, Scrub},

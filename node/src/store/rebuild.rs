@@ -4,15 +4,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
-use serde::{Deserialize, Serialize};
-use starling_protocol::{Event, codec, limits::VIEW_ROW_BYTES_MAX};
+use redb::{Database, ReadableDatabase};
+use starling_protocol::Event;
 
 use super::{
     Store, StoreError,
     apply::{self, Tables},
     digests,
-    tables::{self, REBUILD},
+    plan::{Plan, Progress, REBUILDING, Stage},
+    tables,
     verify::successor,
     view_set::ViewSet,
     write_transaction,
@@ -24,135 +24,6 @@ const BATCH: usize = if cfg!(test) { 7 } else { 5_000 };
 const LOOKED_AT: usize = if cfg!(test) { 11 } else { 50_000 };
 /// The interval of log lines about the progress.
 const LOG_EVERY: Duration = Duration::from_secs(2);
-
-/// In `META` while views are being derived again. Earlier versions wrote 1, and derived all of them from the beginning.
-const REBUILDING: &str = "rebuilding";
-/// Its value if [`REBUILD`] says what is left to do.
-const WITH_PLAN: u64 = 2;
-const PLAN: &str = "plan";
-
-/// How far a rebuild is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Events that are done.
-    pub done: u64,
-    /// Events to be done.
-    pub total: u64,
-}
-
-/// The stages of a rebuild.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Stage {
-    /// The views are being cleared.
-    Clear,
-    /// They are derived from the events that concern them.
-    Derive,
-    /// Events of kinds that an earlier version did not know are applied, as if they arrived now.
-    Learn,
-}
-
-/// A rebuild, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The views to derive again.
-    views: ViewSet,
-    /// The kinds that became known.
-    kinds: Vec<u16>,
-    stage: Stage,
-    /// The key in the log at which the stage goes on.
-    next: [u8; 32],
-    /// Events of the stage that are done.
-    done: u64,
-}
-
-impl Plan {
-    /// Derives some views again, and applies the events of some kinds that were unknown until now.
-    pub fn new(views: ViewSet, kinds: &[u16]) -> Self {
-        // Deriving all views applies them, too.
-        let kinds = if views == ViewSet::ALL { Vec::new() } else { kinds.to_vec() };
-        let stage = if views.is_empty() { Stage::Learn } else { Stage::Clear };
-        Self { views, kinds, stage, next: [0; 32], done: 0 }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.views.is_empty() && self.kinds.is_empty()
-    }
-
-    /// One rebuild for both. One that has begun can't grow: an event that it has applied must not be applied again.
-    fn and(self, other: &Self) -> Self {
-        let has_begun = self.next != [0; 32] || self.stage == Stage::Derive;
-        if has_begun && !other.is_empty() {
-            return Self::new(ViewSet::ALL, &[]);
-        }
-        Self::new(self.views | other.views, &[&self.kinds[..], &other.kinds].concat())
-    }
-
-    /// Whether the stage applies events of a kind.
-    fn applies(&self, kind: u16) -> bool {
-        match self.stage {
-            Stage::Clear => false,
-            Stage::Derive => self.views.is_changed_by(kind) && !self.kinds.contains(&kind),
-            Stage::Learn => self.kinds.contains(&kind),
-        }
-    }
-
-    fn written_views(&self) -> ViewSet {
-        if self.stage == Stage::Learn { ViewSet::ALL } else { self.views }
-    }
-
-    /// The next stage; `None` at the end.
-    fn advanced(self) -> Option<Self> {
-        let stage = match self.stage {
-            Stage::Clear => Stage::Derive,
-            Stage::Derive if !self.kinds.is_empty() => Stage::Learn,
-            Stage::Derive | Stage::Learn => return None,
-        };
-        Some(Self { stage, next: [0; 32], done: 0, ..self })
-    }
-
-    fn progress(&self, events: u64) -> Progress {
-        let stages = u64::from(!self.views.is_empty()) + u64::from(!self.kinds.is_empty());
-        let before = if self.stage == Stage::Learn && !self.views.is_empty() { events } else { 0 };
-        Progress { done: before + self.done, total: stages * events }
-    }
-
-    /// Reads the rebuild that a transaction finds unfinished.
-    fn found(transaction: &WriteTransaction) -> Result<Option<Self>, StoreError> {
-        let mark = transaction.open_table(tables::META)?.get(REBUILDING)?.map(|mark| mark.value());
-        let stored = transaction.open_table(REBUILD)?;
-        let plan = stored.get(PLAN)?.map(|plan| plan.value().to_vec());
-        Ok(match mark {
-            None => None,
-            Some(WITH_PLAN) if let Some(plan) = plan => Some(codec::decode(&plan, VIEW_ROW_BYTES_MAX)?),
-            Some(_) => Some(Self::new(ViewSet::ALL, &[])),
-        })
-    }
-
-    fn write(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
-        transaction.open_table(tables::META)?.insert(REBUILDING, WITH_PLAN)?;
-        transaction.open_table(REBUILD)?.insert(PLAN, &codec::encode(self)[..])?;
-        Ok(())
-    }
-
-    fn remove(transaction: &WriteTransaction) -> Result<(), StoreError> {
-        transaction.open_table(tables::META)?.remove(REBUILDING)?;
-        transaction.open_table(REBUILD)?.remove(PLAN)?;
-        Ok(())
-    }
-}
-
-/// Adds to the rebuild that the next open runs; an empty log needs none.
-pub(super) fn plan_rebuild(transaction: &WriteTransaction, plan: &Plan) -> Result<(), StoreError> {
-    let is_empty = transaction.open_table(tables::LOG)?.is_empty()?;
-    if is_empty || plan.is_empty() {
-        return Ok(());
-    }
-    match Plan::found(transaction)? {
-        Some(unfinished) => unfinished.and(plan),
-        None => plan.clone(),
-    }
-    .write(transaction)
-}
 
 /// Events of the log that concern a stage.
 struct LogPage {
@@ -166,7 +37,7 @@ struct LogPage {
 impl Store {
     /// Drops all views and derives them from the log again; `progress` receives the number of finished events.
     pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
-        write_transaction(&self.db, |transaction| Plan::new(ViewSet::ALL, &[]).write(transaction))?;
+        write_transaction(&self.db, |transaction| Ok(Plan::new(ViewSet::ALL, &[]).write(transaction)?))?;
         self.resume_rebuild(&mut |now| progress(now.done))
     }
 
@@ -190,7 +61,7 @@ impl Store {
                 Stage::Clear if plan.views != ViewSet::ALL => self.clear_views(plan.views)?,
                 Stage::Clear => {}
                 Stage::Derive | Stage::Learn => {
-                    self.run_stage(&mut plan, |now| report(now.progress(events)))?
+                    self.run_stage(&mut plan, |now| report(now.progress(events)))?;
                 }
             }
             let ended = plan.clone();
@@ -199,7 +70,7 @@ impl Store {
                 if ended.stage == Stage::Clear && ended.views == ViewSet::ALL {
                     apply::clear_views(transaction)?;
                 }
-                next.as_ref().map_or_else(|| Plan::remove(transaction), |next| next.write(transaction))
+                Ok(next.as_ref().map_or_else(|| Plan::remove(transaction), |next| next.write(transaction))?)
             })?;
             match next {
                 Some(next) => plan = next,
@@ -240,7 +111,7 @@ impl Store {
             }
             tables.flush()?;
             drop(tables);
-            plan.write(transaction)
+            Ok(plan.write(transaction)?)
         })
     }
 
@@ -278,5 +149,5 @@ impl Store {
 /// Reads the rebuild that is not finished.
 fn unfinished(db: &Database) -> Result<Option<Plan>, StoreError> {
     let marked = db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
-    if marked { write_transaction(db, Plan::found) } else { Ok(None) }
+    if marked { write_transaction(db, |transaction| Ok(Plan::found(transaction)?)) } else { Ok(None) }
 }

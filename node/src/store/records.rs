@@ -11,17 +11,9 @@ use super::{
     apply::parse,
     digests::DigestBook,
     tables::{INDEX, RECORDS, parse_scope, scope_beginning},
-    view_set::ViewSet,
+    view_set::{View, ViewSet},
     views::TO_ERASE,
 };
-
-/// A view: its number, which is never reused, and the type of its records.
-pub trait View {
-    /// The view's number within a scope.
-    const TAG: u8;
-    /// The type of a record.
-    type Record: Serialize + DeserializeOwned;
-}
 
 /// A table of byte rows, writable or read-only.
 pub trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}

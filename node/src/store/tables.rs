@@ -11,7 +11,7 @@ use starling_protocol::{
 /// `scrubbed` (what `erased` was when free pages were last overwritten).
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// The rebuild of views that is not finished: `plan` → `rebuild::Plan`.
+/// The rebuild of views that is not finished: `plan` → `plan::Plan`.
 pub const REBUILD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rebuild");
 
 /// Zeros of a scrub, which take every free page of the file; empty otherwise.

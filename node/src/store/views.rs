@@ -20,7 +20,7 @@ use starling_protocol::{
     },
 };
 
-use super::records::View;
+use super::view_set::View;
 
 macro_rules! views {
     ($($(#[$doc:meta])+ $tag:literal $view:ident: $record:ty;)+) => {$(

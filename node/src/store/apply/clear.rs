@@ -1,25 +1,10 @@
-//! Clears views, so that they can be derived again: all at once, or some of them in steps.
+//! Clears some views in steps, so that they can be derived again.
 
-use redb::{ReadableTableMetadata, TableHandle, WriteTransaction};
+use redb::{ReadableTableMetadata, TableHandle};
 use starling_protocol::{MessageId, RoomId, Scope, event::message_id_scope, merge::message::MessageState};
 
-use super::{Tables, create_views, parse};
+use super::{Tables, parse};
 use crate::store::{StoreError, tables, view_set::ViewSet};
-
-/// Drops all views and makes them again, empty.
-pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    transaction.delete_table(tables::SCOPES)?;
-    transaction.delete_table(tables::QUICK_ROOMS)?;
-    transaction.delete_table(tables::TIMELINE)?;
-    transaction.delete_table(tables::MESSAGES)?;
-    transaction.delete_table(tables::MESSAGE_IDS)?;
-    transaction.delete_table(tables::NAME_CLAIMS)?;
-    transaction.delete_table(tables::NAME_GROUPS)?;
-    transaction.delete_table(tables::RECORDS)?;
-    transaction.delete_table(tables::INDEX)?;
-    transaction.delete_table(tables::DIGESTS)?;
-    create_views(transaction)
-}
 
 impl Tables<'_> {
     /// Removes some rows of some views, and their digests. Looks at `most` rows of each table, and at those of the

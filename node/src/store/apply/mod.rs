@@ -26,8 +26,6 @@ use super::{
     view_set::ViewSet, views::ServiceKey,
 };
 
-pub use self::clear::clear_views;
-
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
 pub type QuickMessage = (RoomId, ListedMessage);
 
@@ -69,6 +67,21 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::INDEX)?;
     transaction.open_table(tables::DIGESTS)?;
     Ok(())
+}
+
+/// Drops all views and makes them again, empty.
+pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.delete_table(tables::SCOPES)?;
+    transaction.delete_table(tables::QUICK_ROOMS)?;
+    transaction.delete_table(tables::TIMELINE)?;
+    transaction.delete_table(tables::MESSAGES)?;
+    transaction.delete_table(tables::MESSAGE_IDS)?;
+    transaction.delete_table(tables::NAME_CLAIMS)?;
+    transaction.delete_table(tables::NAME_GROUPS)?;
+    transaction.delete_table(tables::RECORDS)?;
+    transaction.delete_table(tables::INDEX)?;
+    transaction.delete_table(tables::DIGESTS)?;
+    create_views(transaction)
 }
 
 impl<'txn> Tables<'txn> {

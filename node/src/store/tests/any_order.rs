@@ -10,7 +10,7 @@ use starling_protocol::{Event, NodeId, OriginId, Scope, ScopeDigest, Seq, codec}
 use super::{
     super::{
         StoreError,
-        rebuild::{Plan, plan_rebuild},
+        plan::{Plan, plan_rebuild},
         view_set::ViewSet,
         views, write_transaction,
     },
@@ -52,7 +52,7 @@ fn erase(committer: &mut Committer, all: bool) {
 
 /// Runs a rebuild, as a migration does.
 fn planned(store: &Store, plan: &Plan) {
-    write_transaction(&store.db, |transaction| plan_rebuild(transaction, plan)).unwrap();
+    write_transaction(&store.db, |transaction| Ok(plan_rebuild(transaction, plan)?)).unwrap();
     store.resume_rebuild(&mut |_| ()).unwrap();
 }
 
