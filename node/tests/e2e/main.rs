@@ -27,5 +27,6 @@ mod shared_names;
 mod single;
 mod stalls;
 mod store_damage;
+mod store_versions;
 mod three_nodes;
 mod upgrade;
