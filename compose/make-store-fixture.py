@@ -211,8 +211,9 @@ def bricked(binary, data, starts):
     node = Node(binary, data)
     ann.node = node
     last = ann.call("GET", f"/rooms/{room}/messages?limit=1")["items"][0]["id"]
-    ann.call("PUT", f"/rooms/{room}/read", {"message_id": last})
     users = [listed(ann)]
+    # With this mark it can't even list her rooms.
+    ann.call("PUT", f"/rooms/{room}/read", {"message_id": last})
     node.stop()
     again = subprocess.run([binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", data], timeout=60)
     assert again.returncode != 0, "it starts again"
