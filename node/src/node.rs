@@ -200,16 +200,7 @@ impl Node {
         disk_watch.look();
         core.supervisor.start(disk_watch);
         let servers = listeners.serve(&core.web, &config, &core.supervisor);
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            node = %identity.node(),
-            http = %http,
-            metrics = config.metrics_listen.map(tracing::field::display),
-            cluster = config.cluster.as_ref().map_or("alone".to_owned(), |cluster| cluster.listen.to_string()),
-            public_url = config.http.public_url,
-            data_dir = %config.data_dir.display(),
-            "Starling has started"
-        );
+        log_start(&config, identity.node(), http);
         let leave_requests = Mutex::new(leave_requests);
         Ok(Self { http, url, id: identity.node(), dir, servers, leave_requests, core })
     }
@@ -243,6 +234,19 @@ impl Node {
         self.core.stop().await;
         tracing::info!("stopped");
     }
+}
+
+fn log_start(config: &Config, node: NodeId, http: SocketAddr) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %node,
+        http = %http,
+        metrics = config.metrics_listen.map(tracing::field::display),
+        cluster = config.cluster.as_ref().map_or("alone".to_owned(), |cluster| cluster.listen.to_string()),
+        public_url = config.http.public_url,
+        data_dir = %config.data_dir.display(),
+        "Starling has started"
+    );
 }
 
 /// The nodes known at the last run. The file is only a cache, so one that cannot be read is ignored.
