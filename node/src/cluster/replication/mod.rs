@@ -14,7 +14,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -42,7 +42,7 @@ use super::{LinkSender, Links};
 use crate::{
     environment::Environment,
     metrics::ClusterMetrics,
-    store::{Store, StoreError},
+    store::{Decide, Op, Store, StoreError, Tables},
     supervisor::EndsProcess,
     writer::{OnCopies, PendingAck, WriterHandle},
 };
@@ -61,6 +61,7 @@ enum Responder {
 
 /// The task that replicates.
 pub struct Driver {
+    node: NodeId,
     environment: Arc<dyn Environment>,
     core: DriverCore<Responder>,
     inbox: mpsc::Receiver<DriverInput>,
@@ -102,8 +103,8 @@ pub struct DriverParts {
 }
 
 impl Driver {
-    /// Creates the driver and its handle; [`Driver::run`] runs it.
-    pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
+    /// Creates the driver of a node and its handle; [`Driver::run`] runs it.
+    pub fn new(node: NodeId, parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
         let handle = DriverHandle::new(sender, !parts.knows_peers, parts.refill.is_some());
         let start = StartState {
@@ -112,6 +113,7 @@ impl Driver {
             is_refilling: parts.refill.is_some(),
         };
         let driver = Self {
+            node,
             environment: parts.environment,
             core: DriverCore::new(Millis(0), parts.held, parts.digests, start),
             inbox,
@@ -327,6 +329,9 @@ impl Driver {
             self.core.replica().cursor_limit(now).map_or(NO_LIMIT, |limit| limit.0),
             Ordering::Release,
         );
+        shared.peers_know_folds.store(self.core.replica().peers_know_folds(), Ordering::Relaxed);
+        let fold = self.core.replica().cursor_fold(now).cloned();
+        *shared.cursor_fold.lock().unwrap_or_else(PoisonError::into_inner) = fold;
         let is_waiting_for_peer =
             self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
         if let Some(caught_up) = self.drive(|core, now, out| core.update(now, is_waiting_for_peer, out)) {
@@ -338,6 +343,17 @@ impl Driver {
             self.next_report = Millis(0);
             self.report();
             self.handle.shared.ready.store(true, Ordering::Relaxed);
+        }
+        self.fold();
+    }
+
+    /// Makes a fold if one is due. If the writer refuses it, another follows in a minute.
+    fn fold(&mut self) {
+        if let Some(plan) = self.core.plan_fold(self.now(), self.node) {
+            let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
+            if !self.writer.try_op(Op::Decide(decide)) {
+                tracing::debug!("the writer has no room for a fold");
+            }
         }
     }
 }
