@@ -1,8 +1,11 @@
 //! Folds in replication: which node makes the next one, and which one the cursors of clients may be written over.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Link, LinkId, Millis, Replica};
+use super::{Link, Millis, Replica};
 use crate::{Fold, NodeId, OriginId, frame::wire::WireVersion};
 
 /// Origins of ended processes beyond the newest fold, at most: with more, another fold is made.

@@ -17,8 +17,6 @@ mod confirm;
 mod confirm_tests;
 mod digests;
 mod folding;
-#[cfg(test)]
-mod folding_tests;
 mod heartbeat;
 mod io;
 mod link;

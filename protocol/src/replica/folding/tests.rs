@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{
-    FoldPlan, Input, LinkId, UNFOLDED_ORIGINS_MAX,
-    tests::{Bench, OTHER, OWN, PEER, THEIRS},
-};
 use crate::{
     Fold, NodeId, OriginId, Seq, VectorFolded, VersionVector,
     frame::{
         peer::{Confirm, ReplicaFrame},
         wire::WireVersion,
+    },
+    replica::{
+        FoldPlan, Input, LinkId, UNFOLDED_ORIGINS_MAX,
+        tests::{Bench, OTHER, OWN, PEER, THEIRS},
     },
 };
 
