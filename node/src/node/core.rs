@@ -118,23 +118,18 @@ impl Core {
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let (driver_task, driver) = Driver::new(
-            identity.node(),
-            DriverParts {
-                environment: Arc::clone(&environment),
-                held,
-                digests,
-                inbox,
-                writer: writer.clone(),
-                store: Arc::clone(&store),
-                links: cluster
-                    .as_ref()
-                    .map(|cluster| (Arc::clone(&cluster.links), cluster.new_links.clone())),
-                knows_peers: cluster.as_ref().is_some_and(|cluster| cluster.knows_peers),
-                refill,
-                metrics: metrics.cluster.clone(),
-            },
-        );
+        let (driver_task, driver) = Driver::new(DriverParts {
+            environment: Arc::clone(&environment),
+            held,
+            digests,
+            inbox,
+            writer: writer.clone(),
+            store: Arc::clone(&store),
+            links: cluster.as_ref().map(|cluster| (Arc::clone(&cluster.links), cluster.new_links.clone())),
+            knows_peers: cluster.as_ref().is_some_and(|cluster| cluster.knows_peers),
+            refill,
+            metrics: metrics.cluster.clone(),
+        });
         let fan_out =
             FanOut::new(&lanes, &store, &presence, &driver, cluster.as_ref().map(ClusterHandle::links));
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);

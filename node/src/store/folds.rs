@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
-    Event, EventBody, Fold, FoldRank, OriginId, Scope, Seq, VectorFolded, VersionVector,
-    codec, fold::RecentFolds, limits::EVENT_BYTES_MAX, replica::FoldPlan,
+    Event, EventBody, Fold, FoldRank, OriginId, Scope, Seq, VectorFolded, VersionVector, codec,
+    fold::RecentFolds, limits::EVENT_BYTES_MAX, replica::FoldPlan,
 };
 
 use super::{Decision, Store, StoreError, Tables, tables};

@@ -21,8 +21,8 @@ use super::{
     apply::parse,
     records::{Records, Row, Rows, trailing_id},
     views::{
-        self, Claim, ContactMine, ContactTheirs, ForgottenNode, Mention, Name, Notify, ServiceKey,
-        Session, User, Waited, username_key,
+        self, Claim, ContactMine, ContactTheirs, ForgottenNode, Mention, Name, Notify, ServiceKey, Session,
+        User, Waited, username_key,
     },
 };
 

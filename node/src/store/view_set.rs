@@ -6,9 +6,9 @@ use std::ops::BitOr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::views::{
-    Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, FoldedRead, ForgottenNode, Invite, InviteRoom,
-    InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room, RoomCounts,
-    ServiceKey, Session, Succession, User, Waited,
+    Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, FoldedRead, ForgottenNode, Invite,
+    InviteRoom, InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room,
+    RoomCounts, ServiceKey, Session, Succession, User, Waited,
 };
 
 /// A view: its number, which is never reused, and the type of its records.

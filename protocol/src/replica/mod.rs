@@ -43,8 +43,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use self::{
-    barrier::Barrier, claims::Claims, digests::Digests, folding::Folding, heartbeat::LocalStatus, link::Link,
-    pull::PullPlanner, recent::{RecentEvents, chunks}, waiters::Waiters,
+    barrier::Barrier,
+    claims::Claims,
+    digests::Digests,
+    folding::Folding,
+    heartbeat::LocalStatus,
+    link::Link,
+    pull::PullPlanner,
+    recent::{RecentEvents, chunks},
+    waiters::Waiters,
 };
 pub use self::{
     confirm::COALESCE_MS,

@@ -61,7 +61,6 @@ enum Responder {
 
 /// The task that replicates.
 pub struct Driver {
-    node: NodeId,
     environment: Arc<dyn Environment>,
     core: DriverCore<Responder>,
     inbox: mpsc::Receiver<DriverInput>,
@@ -103,8 +102,8 @@ pub struct DriverParts {
 }
 
 impl Driver {
-    /// Creates the driver of a node and its handle; [`Driver::run`] runs it.
-    pub fn new(node: NodeId, parts: DriverParts) -> (Self, DriverHandle) {
+    /// Creates the driver and its handle; [`Driver::run`] runs it.
+    pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
         let handle = DriverHandle::new(sender, !parts.knows_peers, parts.refill.is_some());
         let start = StartState {
@@ -113,7 +112,6 @@ impl Driver {
             is_refilling: parts.refill.is_some(),
         };
         let driver = Self {
-            node,
             environment: parts.environment,
             core: DriverCore::new(Millis(0), parts.held, parts.digests, start),
             inbox,
@@ -349,7 +347,9 @@ impl Driver {
 
     /// Makes a fold if one is due. If the writer refuses it, another follows in a minute.
     fn fold(&mut self) {
-        if let Some(plan) = self.core.plan_fold(self.now(), self.node) {
+        // Without a cluster there is nobody else.
+        let me = self.cluster_links.as_ref().map_or(NodeId([0; 16]), |(links, _)| links.me());
+        if let Some(plan) = self.core.plan_fold(self.now(), me) {
             let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
             if !self.writer.try_op(Op::Decide(decide)) {
                 tracing::debug!("the writer has no room for a fold");
