@@ -1,6 +1,8 @@
 //! Resume cursors. A cursor says which events a client has received, so that it can resume at any node. It is encrypted
 //! and authenticated: only nodes with the cluster's key can make and read one.
 
+use std::sync::Arc;
+
 use chacha20poly1305::{
     Key, XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
@@ -10,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    GuestId, Hlc, NodeId, OriginId, RoomId, Seq, UserId, VersionVector, codec, limits::CURSOR_CHARS_MAX,
+    Fold, FoldRank, GuestId, Hlc, NodeId, OriginId, RoomId, Seq, UserId, VersionVector, codec, fold,
+    limits::CURSOR_CHARS_MAX,
 };
 
 /// Length of the nonce for [`CursorKey::seal`]: long enough that random nonces never repeat.
@@ -50,10 +53,20 @@ pub enum CursorError {
     /// It has more than [`CURSOR_CHARS_MAX`] characters.
     #[error("the cursor is longer than {CURSOR_CHARS_MAX} characters")]
     TooLong,
+    /// It is written over a fold that this node can't use yet. It says nothing until then, not even that it is empty.
+    #[error("the cursor is written over a fold that this node does not have")]
+    UnknownFold {
+        /// The fold.
+        fold: FoldRank,
+        /// The event that brought the fold to the node that sealed the cursor: what to wait for.
+        event: (OriginId, Seq),
+    },
 }
 
-/// Binds the sealed text to this purpose and this format.
+/// Binds the sealed text to this purpose and to format 1, that of vectors without a fold.
 const ASSOCIATED_DATA: &[u8] = b"starling cursor 1";
+/// Binds the sealed text to this purpose and to format 2, that of vectors over a fold.
+const ASSOCIATED_DATA_FOLDED: &[u8] = b"starling cursor 2";
 
 /// The sealed content. Incarnations are grouped by node, to write the 16 bytes of each node's id only once.
 #[derive(Serialize, Deserialize)]
@@ -61,6 +74,17 @@ struct Plain {
     owner: CursorOwner,
     greatest: Hlc,
     vector: Vec<(NodeId, Vec<(u64, Seq)>)>,
+}
+
+/// The sealed content of format 2.
+#[derive(Serialize, Deserialize)]
+struct PlainFolded {
+    owner: CursorOwner,
+    greatest: Hlc,
+    fold: FoldRank,
+    event: (OriginId, Seq),
+    /// The entries that differ from the fold; 0 for what the fold has and the client lacks.
+    difference: Vec<(NodeId, Vec<(u64, Seq)>)>,
 }
 
 /// The key that seals cursors, the same on every node of a cluster.
@@ -73,43 +97,57 @@ impl CursorKey {
         Self(XChaCha20Poly1305::new(Key::from_slice(key)))
     }
 
-    /// Seals a cursor. Each call needs a fresh random nonce. Fails with `TooLong` if the vector has too many origins.
+    /// Seals a cursor, over the fold of its vector if that has one. Each call needs a fresh random nonce. Fails with
+    /// `TooLong` if the vector has too many origins, or too many that differ from the fold.
     pub fn seal(&self, cursor: &Cursor, nonce: [u8; NONCE_BYTES]) -> Result<String, CursorError> {
-        let mut vector: Vec<(NodeId, Vec<(u64, Seq)>)> = Vec::new();
-        for (origin, seq) in cursor.vector.iter() {
-            match vector.last_mut() {
-                Some((node, seqs)) if *node == origin.node => seqs.push((origin.incarnation, seq)),
-                _ => vector.push((origin.node, vec![(origin.incarnation, seq)])),
+        let Cursor { owner, greatest, ref vector } = *cursor;
+        let (plain, aad) = match vector.base() {
+            None => {
+                let vector = fold::group(vector.iter());
+                (codec::encode(&Plain { owner, greatest, vector }), ASSOCIATED_DATA)
             }
-        }
-        let Cursor { owner, greatest, .. } = *cursor;
-        let plain = codec::encode(&Plain { owner, greatest, vector });
-        let payload = Payload { msg: &plain, aad: ASSOCIATED_DATA };
+            Some(base) => {
+                let (fold, event) = (base.rank(), base.event());
+                let difference = fold::group(vector.difference());
+                let plain = PlainFolded { owner, greatest, fold, event, difference };
+                (codec::encode(&plain), ASSOCIATED_DATA_FOLDED)
+            }
+        };
+        let payload = Payload { msg: &plain, aad };
         let sealed =
             self.0.encrypt(XNonce::from_slice(&nonce), payload).expect("the cipher takes a few kilobytes");
         let text = BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat());
         if text.len() > CURSOR_CHARS_MAX { Err(CursorError::TooLong) } else { Ok(text) }
     }
 
-    /// Opens a text that [`CursorKey::seal`] made on any node with the same key.
+    /// Opens a text that [`CursorKey::seal`] made on any node with the same key, if it is not written over a fold.
     pub fn open(&self, text: &str) -> Result<Cursor, CursorError> {
+        self.open_over(text, |_| None)
+    }
+
+    /// Opens a text that [`CursorKey::seal`] made on any node with the same key. `fold` looks up the fold that it is written
+    /// over, if any; without it the cursor fails with `UnknownFold`.
+    pub fn open_over(
+        &self,
+        text: &str,
+        fold: impl FnOnce(FoldRank) -> Option<Arc<Fold>>,
+    ) -> Result<Cursor, CursorError> {
         if text.len() > CURSOR_CHARS_MAX {
             return Err(CursorError::TooLong);
         }
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| CursorError::Unreadable)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or(CursorError::Unreadable)?;
-        let payload = Payload { msg: sealed, aad: ASSOCIATED_DATA };
-        let plain =
-            self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| CursorError::Unreadable)?;
-        let Plain { owner, greatest, vector } =
+        let decrypt = |aad| self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad });
+        let Ok(plain) = decrypt(ASSOCIATED_DATA_FOLDED) else {
+            let plain = decrypt(ASSOCIATED_DATA).map_err(|_| CursorError::Unreadable)?;
+            let Plain { owner, greatest, vector } =
+                codec::decode(&plain, CURSOR_CHARS_MAX).map_err(|_| CursorError::Unreadable)?;
+            return Ok(Cursor { owner, vector: fold::ungroup(&vector).collect(), greatest });
+        };
+        let PlainFolded { owner, greatest, fold: rank, event, difference } =
             codec::decode(&plain, CURSOR_CHARS_MAX).map_err(|_| CursorError::Unreadable)?;
-        let vector = vector
-            .into_iter()
-            .flat_map(|(node, seqs)| {
-                seqs.into_iter().map(move |(incarnation, seq)| (OriginId { node, incarnation }, seq))
-            })
-            .collect();
-        Ok(Cursor { owner, vector, greatest })
+        let base = fold(rank).ok_or(CursorError::UnknownFold { fold: rank, event })?;
+        Ok(Cursor { owner, vector: VersionVector::over(base, fold::ungroup(&difference)), greatest })
     }
 }
 
@@ -136,6 +174,43 @@ mod tests {
         }
         let text = key.seal(&cursor(9), [5; NONCE_BYTES]).unwrap();
         assert_eq!(CursorKey::new(&[2; 32]).open(&text), Err(CursorError::Unreadable));
+    }
+
+    /// Promise 13: over a fold a cursor is short, however many origins there are, and says the same.
+    #[test]
+    fn a_cursor_over_a_fold_is_short_and_says_the_same() {
+        let key = CursorKey::new(&[1; 32]);
+        let vector = cursor(3_900).vector;
+        let event = (OriginId { node: NodeId([7; 16]), incarnation: 7 }, Seq(7));
+        let base = Fold::expand(None, [(event, fold::VectorFolded::new(None, vector.iter()))]).unwrap();
+        let mut folded = Cursor { vector: vector.clone(), ..cursor(0) };
+        folded.vector.rebase(&base);
+        let (first, _) = vector.iter().next().unwrap();
+        // The client lacks an origin that the fold has, and has more of others.
+        folded.vector.limit(first, Seq(0));
+        for n in 0..8 {
+            folded
+                .vector
+                .advance(OriginId { node: NodeId([8 + n % 3; 16]), incarnation: u64::MAX }, Seq(1 << 40));
+        }
+        let text = key.seal(&folded, [5; NONCE_BYTES]).unwrap();
+        assert!(text.len() < 512, "{} characters", text.len());
+        let opened = key.open_over(&text, |rank| (rank == base.rank()).then(|| Arc::clone(&base))).unwrap();
+        assert_eq!((opened.vector.get(first), &opened), (Seq::NONE, &folded));
+        let plain: VersionVector = folded.vector.iter().collect();
+        assert_eq!(opened.vector, plain);
+    }
+
+    /// Promise 3: an unknown fold is never taken as empty: that would be a silent gap.
+    #[test]
+    fn a_cursor_over_an_unknown_fold_says_which_event_to_wait_for() {
+        let key = CursorKey::new(&[1; 32]);
+        let event = (OriginId { node: NodeId([7; 16]), incarnation: 7 }, Seq(7));
+        let folded = fold::VectorFolded::new(None, cursor(3).vector.iter());
+        let base = Fold::expand(None, [(event, folded)]).unwrap();
+        let folded = Cursor { vector: VersionVector::over(Arc::clone(&base), []), ..cursor(0) };
+        let text = key.seal(&folded, [5; NONCE_BYTES]).unwrap();
+        assert_eq!(key.open(&text), Err(CursorError::UnknownFold { fold: base.rank(), event }));
     }
 
     #[test]

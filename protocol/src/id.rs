@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{event::scope::Scope, limits::ID_CHARS_MAX};
+use crate::limits::ID_CHARS_MAX;
 
 /// A message's id: the UUID that the client chose, or a derived one if two senders chose the same.
 pub type MessageId = Uuid;
@@ -164,13 +164,6 @@ pub struct HookId(pub [u8; 16]);
 /// The id of an invite in the log: 80 random bits. It is not enough to join a room; an [`InviteCode`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InviteId(pub [u8; 10]);
-
-impl InviteId {
-    /// Returns the scope of the invite's lookup.
-    pub fn lookup_scope(self) -> Scope {
-        Scope::cluster_bucket(self.0[0])
-    }
-}
 
 /// The code of an invite: its id, and a MAC that only the cluster's nodes can make; 42 characters. Everybody who has it
 /// may join, so it is never stored in an event or a view.

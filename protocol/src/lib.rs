@@ -8,6 +8,8 @@ pub mod cursor;
 pub mod digest;
 pub mod error_code;
 pub mod event;
+pub mod fold;
+pub mod folded_vector;
 pub mod frame;
 pub mod hlc;
 pub mod id;
@@ -28,6 +30,8 @@ pub use error_code::ErrorCode;
 pub use event::{
     Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, QuickRoomCreated, Scope, Sender,
 };
+pub use fold::{Fold, FoldId, FoldRank, VectorFolded};
+pub use folded_vector::FoldedVector;
 pub use hlc::{Clock, Hlc};
 pub use id::{
     FileId, GuestId, HookId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId,

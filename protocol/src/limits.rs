@@ -93,6 +93,10 @@ pub const READ_MARK_EVENT_ORIGINS_MAX: usize = 3_000;
 pub const READ_MARK_EVENTS_MAX: usize = 8;
 /// Origins kept of a read mark, at most: those with the most events.
 pub const READ_MARK_ORIGINS_MAX: usize = 65_536;
+/// Folds over which one read mark is written, at most: more only after as many splits at once.
+pub const MARK_FOLDS_MAX: usize = 4;
+/// Entries of one fold, at most. A fold with more is made in several steps.
+pub const FOLD_ENTRIES_MAX: usize = 4_000;
 /// Bytes of one peer frame, at most: more than a chunk of events and its envelope.
 pub const PEER_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of events in one push or one answer to a pull, at most; more need another frame.

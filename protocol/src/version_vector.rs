@@ -1,20 +1,103 @@
 //! Version vectors (Parker et al., 1983): `origin → highest seq held`, for a node or a client.
-//! Each log is held from its start without gaps, so one number per origin is enough.
+//! Each log is held from its start without gaps, so one number per origin is enough. In memory a vector is the difference
+//! from a [`Fold`], so that copies and comparisons of vectors on one fold cost only what differs from it.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod fold_tests;
 
-use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map},
+    fmt,
+    iter::Peekable,
+    sync::Arc,
+};
 
-use crate::{OriginId, Seq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    fold::{Fold, FoldRank},
+    id::OriginId,
+    seq::Seq,
+};
 
 /// The events held: per origin, all up to and including a sequence number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionVector(BTreeMap<OriginId, Seq>);
+#[derive(Clone, Default)]
+pub struct VersionVector {
+    base: Option<Arc<Fold>>,
+    /// The entries that differ from the base, also those that it has and this vector lacks: they are 0. None is equal.
+    over: BTreeMap<OriginId, Seq>,
+}
 
 impl VersionVector {
+    /// Makes a vector of a fold and the entries that replace those of the fold; 0 for none.
+    pub fn over(base: Arc<Fold>, entries: impl IntoIterator<Item = (OriginId, Seq)>) -> Self {
+        let mut vector = Self { base: Some(base), over: BTreeMap::new() };
+        for (origin, seq) in entries {
+            vector.set(origin, seq);
+        }
+        vector
+    }
+
+    /// Returns the fold that this vector is written over.
+    pub fn base(&self) -> Option<&Arc<Fold>> {
+        self.base.as_ref()
+    }
+
+    /// Returns the rank of that fold.
+    pub fn base_rank(&self) -> Option<FoldRank> {
+        self.base.as_ref().map(|base| base.rank())
+    }
+
+    /// Returns the entries that differ from the base, in the order of their origins; 0 for what the base has and this
+    /// vector lacks.
+    pub fn difference(&self) -> impl ExactSizeIterator<Item = (OriginId, Seq)> + Clone + '_ {
+        self.over.iter().map(|(&origin, &seq)| (origin, seq))
+    }
+
+    /// Writes the vector over another fold; what it says stays the same.
+    pub fn rebase(&mut self, base: &Arc<Fold>) {
+        if self.base_rank() == Some(base.rank()) {
+            return;
+        }
+        let mut over: BTreeMap<_, _> = self.iter().filter(|&(origin, seq)| base.get(origin) != seq).collect();
+        let lacking = base.iter().filter(|&(origin, _)| self.get(origin) == Seq::NONE);
+        over.extend(lacking.map(|(origin, _)| (origin, Seq::NONE)));
+        *self = Self { base: Some(Arc::clone(base)), over };
+    }
+
+    /// Returns the vector written over a fold, or as a plain one.
+    #[must_use]
+    pub fn written_over(&self, base: Option<&Arc<Fold>>) -> Self {
+        match base {
+            Some(base) => {
+                let mut vector = self.clone();
+                vector.rebase(base);
+                vector
+            }
+            None => self.iter().collect(),
+        }
+    }
+
+    fn base_seq(&self, origin: OriginId) -> Seq {
+        self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin))
+    }
+
+    fn set(&mut self, origin: OriginId, seq: Seq) {
+        if seq == self.base_seq(origin) {
+            self.over.remove(&origin);
+        } else {
+            self.over.insert(origin, seq);
+        }
+    }
+
+    /// Whether both vectors are written over the same fold, or over none.
+    fn shares_base(&self, other: &Self) -> bool {
+        self.base_rank() == other.base_rank()
+    }
+
     /// Returns the highest sequence number held of an origin; 0 if none.
     pub fn get(&self, origin: OriginId) -> Seq {
-        self.0.get(&origin).copied().unwrap_or(Seq::NONE)
+        self.over.get(&origin).copied().unwrap_or_else(|| self.base_seq(origin))
     }
 
     /// Whether an event is held.
@@ -27,33 +110,36 @@ impl VersionVector {
         if seq <= self.get(origin) {
             return false;
         }
-        self.0.insert(origin, seq);
+        self.set(origin, seq);
         true
     }
 
     /// Lowers an entry to at most `seq`; 0 removes it.
     pub fn limit(&mut self, origin: OriginId, seq: Seq) {
-        if seq == Seq::NONE {
-            self.0.remove(&origin);
-        } else if self.get(origin) > seq {
-            self.0.insert(origin, seq);
+        if self.get(origin) > seq {
+            self.set(origin, seq);
         }
     }
 
     /// Takes the maximum of each entry.
     pub fn merge(&mut self, other: &Self) {
-        for (origin, seq) in other.iter() {
-            self.advance(origin, seq);
+        if self.base.is_none() && self.over.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        let higher: Vec<_> = other.beyond(self).collect();
+        for (origin, seq) in higher {
+            self.set(origin, seq);
         }
     }
 
     /// Keeps at most `count_max` entries: those with the greatest numbers. Merges and calls of this give the same result in
     /// any order, since entries only rise.
     pub fn keep_greatest(&mut self, count_max: usize) {
-        if self.0.len() > count_max {
+        if self.iter().len() > count_max {
             let mut entries: Vec<_> = self.iter().map(|(origin, seq)| (seq, origin)).collect();
             entries.sort_unstable_by(|a, b| b.cmp(a));
-            self.0 = entries.into_iter().take(count_max).map(|(seq, origin)| (origin, seq)).collect();
+            *self = entries.into_iter().take(count_max).map(|(seq, origin)| (origin, seq)).collect();
         }
     }
 
@@ -62,14 +148,96 @@ impl VersionVector {
         other.beyond(self).next().is_none()
     }
 
-    /// Returns the entries of this vector that exceed `other`'s: `(origin, highest seq here)`.
+    /// Returns the entries of this vector that exceed `other`'s: `(origin, highest seq here)`, in the order of their
+    /// origins. Over one fold it costs as much as the differences from it.
     pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (OriginId, Seq)> + 'a {
-        self.iter().filter(|&(origin, seq)| seq > other.get(origin))
+        // Without a base, an entry that only the other has can't be exceeded.
+        let (all, differing) = if self.base.is_some() && self.shares_base(other) {
+            let origins: BTreeSet<_> = self.over.keys().chain(other.over.keys()).copied().collect();
+            (None, Some(origins.into_iter().map(|origin| (origin, self.get(origin)))))
+        } else {
+            (Some(self.iter()), None)
+        };
+        let candidates = all.into_iter().flatten().chain(differing.into_iter().flatten());
+        candidates.filter(|&(origin, seq)| seq > other.get(origin))
     }
 
     /// Returns all entries in the order of their origins.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (OriginId, Seq)> + '_ {
-        self.0.iter().map(|(&origin, &seq)| (origin, seq))
+        let mut left = self.base.as_ref().map_or(0, |base| base.iter().len());
+        for (&origin, &seq) in &self.over {
+            let in_base = self.base_seq(origin) > Seq::NONE;
+            left = left + usize::from(!in_base) - usize::from(seq == Seq::NONE);
+        }
+        let base = self.base.iter().flat_map(|base| base.iter());
+        Entries { base: base.peekable(), over: self.over.iter().peekable(), left }
+    }
+}
+
+/// The entries of a vector: those of the base, replaced by those over it.
+struct Entries<'a, B: Iterator<Item = (OriginId, Seq)>> {
+    base: Peekable<B>,
+    over: Peekable<btree_map::Iter<'a, OriginId, Seq>>,
+    /// The number of entries that follow.
+    left: usize,
+}
+
+impl<B: Iterator<Item = (OriginId, Seq)>> Iterator for Entries<'_, B> {
+    type Item = (OriginId, Seq);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let over = self.over.peek().map(|&(&origin, _)| origin);
+            let entry = match self.base.peek() {
+                Some(&(origin, _)) if over.is_none_or(|over| origin < over) => self.base.next(),
+                base => {
+                    if base.map(|&(origin, _)| origin) == over {
+                        self.base.next();
+                    }
+                    self.over.next().map(|(&origin, &seq)| (origin, seq))
+                }
+            }?;
+            if entry.1 > Seq::NONE {
+                self.left -= 1;
+                return Some(entry);
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<B: Iterator<Item = (OriginId, Seq)>> ExactSizeIterator for Entries<'_, B> {}
+
+/// Vectors are equal if they say the same, over whatever folds.
+impl PartialEq for VersionVector {
+    fn eq(&self, other: &Self) -> bool {
+        if self.shares_base(other) { self.over == other.over } else { self.iter().eq(other.iter()) }
+    }
+}
+
+impl Eq for VersionVector {}
+
+impl fmt::Debug for VersionVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// As a map of all entries, whatever the base: records with vectors do not depend on folds.
+impl Serialize for VersionVector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionVector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut over = BTreeMap::deserialize(deserializer)?;
+        over.retain(|_, seq| *seq > Seq::NONE);
+        Ok(Self { base: None, over })
     }
 }
 

@@ -54,8 +54,8 @@ impl CommitListener for FanOut {
                 _ => None,
             }));
         }
-        let Commit { own, received, digests, .. } = commit;
-        let inputs = replication_inputs(own, received, digests);
+        let Commit { own, received, folded, digests, .. } = commit;
+        let inputs = replication_inputs(own, received, folded, digests);
         if !inputs.is_empty() || !waiting.is_empty() {
             self.driver.send(DriverInput::Committed(inputs, waiting)).await;
         }

@@ -231,10 +231,10 @@ impl CommitFrames<'_> {
             None => false,
         };
         let lane = if shown { LaneKey::Room(room) } else { LaneKey::User(user) };
-        let Some(mark) = records.read_mark(user, room)?.filter(|_| self.lane(lane).is_some()) else {
+        let Some(mark) = records.read_mark_pos(user, room)?.filter(|_| self.lane(lane).is_some()) else {
             return Ok(());
         };
-        if let Some(message) = reader.find_at(mark.pos)? {
+        if let Some(message) = reader.find_at(mark)? {
             let message_id = message.listed_id.to_string();
             let (room_id, user_id) = (room.to_string(), user.to_string());
             let frame = LiveFrame::Read { room_id, user_id, message_id };

@@ -32,14 +32,29 @@ pub struct CursorsService {
 }
 
 impl CursorsService {
+    /// Seals a cursor over the newest fold that every peer in sync knows.
     fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
-        let nonce = self.context.environment.random::<NONCE_BYTES>();
-        let cursor = Cursor { owner, vector, greatest };
-        self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
-            // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
-            let cursor = Cursor { vector: VersionVector::default(), ..cursor };
-            self.cursor_key.seal(&cursor, nonce).expect("an empty vector fits")
+        let seal = |vector| {
+            let nonce = self.context.environment.random::<NONCE_BYTES>();
+            self.cursor_key.seal(&Cursor { owner, vector, greatest }, nonce)
+        };
+        let known = vector.written_over(self.context.driver.cursor_fold().as_ref());
+        // Too many origins for 4 KB, and peers that don't know the fold: at these the cursor leads to a wait or a resync.
+        seal(known).or_else(|_| seal(vector)).unwrap_or_else(|_| {
+            tracing::warn!("too many origins for a cursor: sessions that resume load everything afresh");
+            // A cursor that covers nothing leads to a replay or a resync, never a gap.
+            seal(VersionVector::default()).expect("an empty vector fits")
         })
+    }
+
+    /// Opens a cursor whose fold is here.
+    async fn open_here(&self, cursor: &str) -> Result<Cursor, CursorError> {
+        let in_memory = |rank| self.context.store.fold_in_memory(rank);
+        let opened = self.cursor_key.open_over(cursor, in_memory);
+        let Err(CursorError::UnknownFold { fold: rank, .. }) = opened else { return opened };
+        // Unless the read fails. Then the fold is unknown, too.
+        let fold = self.context.read(move |store| store.fold(rank)).await.ok().flatten();
+        self.cursor_key.open_over(cursor, |_| fold)
     }
 
     /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and
@@ -91,7 +106,18 @@ impl Cursors for CursorsService {
         self.seal_vector(owner, VersionVector::default(), Hlc::default())
     }
 
-    fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
-        self.cursor_key.open(cursor)
+    async fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
+        let mut opened = self.open_here(cursor).await;
+        if let Err(CursorError::UnknownFold { event, .. }) = opened {
+            self.wait_for(&VersionVector::from_iter([event])).await;
+            opened = self.open_here(cursor).await;
+        }
+        opened.map(|mut cursor| {
+            // Comparisons with the commit point then cost what differs.
+            if let Some(base) = self.lanes.commit_point().vector.base() {
+                cursor.vector.rebase(base);
+            }
+            cursor
+        })
     }
 }

@@ -10,14 +10,15 @@ use std::{
 use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
-    Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
-    limits::EVENT_BYTES_MAX, texts,
+    Clock, Event, EventBody, EventDraft, Fold, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId,
+    Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
+    limits::EVENT_BYTES_MAX,
 };
 
 use super::{
     Change, Decide, Decision, PostCheck, Store, StoreError,
     apply::{QuickMessage, Tables},
+    decide::{id_reused, too_long},
     digests::ShardDigests,
 };
 
@@ -95,6 +96,8 @@ pub struct Commit {
     pub number: u64,
     /// The log's vector after this commit.
     pub vector: Arc<VersionVector>,
+    /// The fold that the vector is now written over, if that has changed.
+    pub folded: Option<Arc<Fold>>,
     /// The result of each operation, in order.
     pub results: Vec<OpResult>,
     /// New events of this process.
@@ -220,11 +223,12 @@ impl Committer {
             digests,
             renamed,
         } = outcome;
-        let mut changed = Vec::new();
+        let (mut changed, mut folded) = (Vec::new(), None);
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
             changed = self.shards.add(digests);
             self.number += 1;
+            folded = vector.base().filter(|base| self.vector.base_rank() != Some(base.rank())).cloned();
             self.vector = Arc::new(vector);
             self.own_origin = self.own_origin.or(own_events.as_ref().map(|own| own.origin));
         } else if ran_erase {
@@ -235,6 +239,7 @@ impl Committer {
         Ok(Commit {
             number: self.number,
             vector: Arc::clone(&self.vector),
+            folded,
             results,
             own: own_events,
             received: received.into_iter().collect(),
@@ -254,7 +259,7 @@ impl Committer {
         ops: &[Op],
     ) -> Result<BatchOutcome, StoreError> {
         let mut batch = Batch {
-            tables: Tables::open(transaction)?,
+            tables: Tables::open(transaction, &self.store.folds)?,
             has_old_peers: self.has_old_peers,
             outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
@@ -273,6 +278,7 @@ impl Committer {
             batch.outcome.results.push(result);
         }
         batch.outcome.digests = batch.tables.flush()?;
+        batch.outcome.vector = batch.outcome.vector.written_over(batch.tables.log_base());
         batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
         batch.outcome.renamed.clone_from(batch.tables.names.renamed());
         if !batch.outcome.renamed.is_empty() {
@@ -389,12 +395,4 @@ impl Batch<'_> {
         self.outcome.vector.advance(event.origin, event.seq);
         Ok(())
     }
-}
-
-fn too_long() -> Refusal {
-    Refusal::new(ErrorCode::TooLarge, texts::request::too_long_to_store(EVENT_BYTES_MAX))
-}
-
-fn id_reused() -> Refusal {
-    Refusal::new(ErrorCode::IdReused, texts::rooms::ID_REUSED)
 }

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Refusal, RoomId, Scope, Sender};
+use starling_protocol::{
+    ErrorCode, EventBody, EventDraft, Hlc, Refusal, RoomId, Scope, Sender, limits::EVENT_BYTES_MAX, texts,
+};
 
 use super::{StoreError, apply::Tables};
 
@@ -61,4 +63,14 @@ impl fmt::Debug for Decide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Decide")
     }
+}
+
+/// An event is too long: neither peers nor the next start of this node would accept it.
+pub(super) fn too_long() -> Refusal {
+    Refusal::new(ErrorCode::TooLarge, texts::request::too_long_to_store(EVENT_BYTES_MAX))
+}
+
+/// The id of a message was used for another one.
+pub(super) fn id_reused() -> Refusal {
+    Refusal::new(ErrorCode::IdReused, texts::rooms::ID_REUSED)
 }

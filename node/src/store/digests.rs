@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
+use redb::{ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
-    Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, Seq, VersionVector,
+    Digest, Event, EventBody, MessageId, Pos, Scope, ScopeDigest, VersionVector,
     digest::{SHARDS, scope_shard},
     event::message_id_scope,
     merge::message::MessageState,
 };
 
-use super::{Store, StoreError, tables};
+use super::{Store, StoreError, folds::FoldsReader, tables};
 use crate::store::apply::parse;
 
 /// The changes of a transaction: per scope, the value to add to its digest.
@@ -128,7 +128,7 @@ impl Store {
     /// Reads the digests of all scopes, and the vector that they belong to.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let transaction = self.db.begin_read()?;
-        let vector = vector_in(&transaction)?;
+        let vector = FoldsReader::read(&transaction, &self.folds)?.vector()?;
         let table = transaction.open_table(tables::DIGESTS)?;
         let mut scopes = BTreeMap::new();
         for row in table.iter()? {
@@ -240,17 +240,6 @@ impl Store {
         }
         Ok(kept.into_iter().find(|(_, digest)| *digest != ScopeDigest::default()).map(|(scope, _)| scope))
     }
-}
-
-/// Reads the log's vector within a transaction.
-pub(super) fn vector_in(transaction: &ReadTransaction) -> Result<VersionVector, StoreError> {
-    let heads = transaction.open_table(tables::HEADS)?;
-    let mut vector = VersionVector::default();
-    for entry in heads.iter()? {
-        let (origin, seq) = entry?;
-        vector.advance(OriginId::from_bytes(*origin.value()), Seq(seq.value()));
-    }
-    Ok(vector)
 }
 
 fn scope_of(key: &[u8]) -> Result<Scope, StoreError> {

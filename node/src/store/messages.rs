@@ -5,7 +5,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use starling_protocol::{
-    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, Seq, UserId, VersionVector,
+    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, UserId, VersionVector,
     event::{MessageEdited, MessageKey, MessagePosted},
     frame::client::ListedMessage,
     merge::message::{self, IdHolder, MessageState},
@@ -222,12 +222,17 @@ impl MessagesReader {
     }
 
     /// Returns, for each origin, the position of its last event in the room that the vector covers.
-    pub fn last_events_in(&self, room: RoomId, vector: &VersionVector) -> Result<Vec<Pos>, StoreError> {
+    pub fn last_events_in(
+        &self,
+        room: RoomId,
+        from: &VersionVector,
+        to: &VersionVector,
+    ) -> Result<Vec<Pos>, StoreError> {
         let scope = Scope::room(room);
         let mut written = Vec::new();
-        for (origin, head) in vector.iter() {
-            let (first, last) =
-                (tables::scope_key(&scope, origin, Seq(1)), tables::scope_key(&scope, origin, head));
+        for (origin, head) in to.beyond(from) {
+            let first = tables::scope_key(&scope, origin, from.get(origin).next());
+            let last = tables::scope_key(&scope, origin, head);
             if let Some(entry) = self.scopes.range(&first[..]..=&last[..])?.next_back() {
                 let (key, hlc) = entry?;
                 let pos = tables::parse_scope_key(key.value());

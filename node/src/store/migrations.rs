@@ -67,6 +67,8 @@ pub const STEPS: &[Step] = &[
     Step::learn(&[43]),
     // 10: forgotten nodes have a view. Earlier versions kept such events of newer nodes without applying them.
     Step::learn(&[44]),
+    // 11: the vector is written over folds, and read marks too.
+    Step::learn(&[45, 46]).with(super::folds::create_tables),
 ];
 
 /// The version that this build reads and writes.

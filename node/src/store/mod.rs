@@ -8,6 +8,8 @@ mod commit;
 mod damage;
 mod decide;
 mod digests;
+mod folds;
+mod marks;
 mod messages;
 mod migrations;
 mod names;
@@ -136,6 +138,7 @@ fn write_transaction<T>(
 #[derive(Debug)]
 pub struct Store {
     db: GuardedDatabase,
+    folds: folds::FoldCache,
     /// The store's file, unless it is in memory.
     file: Option<PathBuf>,
     /// The first error that showed damage.
@@ -218,7 +221,7 @@ impl Store {
         let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
         Self::read_list_of_tables(&db)?;
         migrations::migrate(&db, steps)?;
-        let store = Self { db, file, damage: OnceLock::new() };
+        let store = Self { db, folds: folds::FoldCache::default(), file, damage: OnceLock::new() };
         store.resume_rebuild(progress)?;
         Ok(store)
     }
@@ -246,6 +249,6 @@ impl Store {
 
     /// The log's vector.
     pub fn vector(&self) -> Result<VersionVector, StoreError> {
-        digests::vector_in(&self.db.begin_read()?)
+        folds::FoldsReader::read(&self.db.begin_read()?, &self.folds)?.vector()
     }
 }

@@ -8,7 +8,6 @@ use starling_protocol::{
     merge::{
         contact::{Relation, Side, Sides},
         member::Member,
-        read_mark::ReadMark,
         register::Register,
         service_key::ServiceKeyState,
         session::SessionState,
@@ -22,8 +21,8 @@ use super::{
     apply::parse,
     records::{Records, Row, Rows, trailing_id},
     views::{
-        self, Claim, ContactMine, ContactTheirs, ForgottenNode, Mention, Name, Notify, Read, ServiceKey,
-        Session, User, Waited, username_key,
+        self, Claim, ContactMine, ContactTheirs, ForgottenNode, Mention, Name, Notify, ServiceKey, Session,
+        User, Waited, username_key,
     },
 };
 
@@ -337,11 +336,6 @@ impl<T: Rows> Records<T> {
     /// Whether another user ever asked a user to be contacts, or accepted them.
     pub fn was_asked(&self, user: UserId, by: UserId) -> Result<bool, StoreError> {
         Ok(self.indexed::<()>(&views::was_asked_index(user, by))?.is_some())
-    }
-
-    /// Reads a user's read mark in a room.
-    pub fn read_mark(&self, user: UserId, room: RoomId) -> Result<Option<ReadMark>, StoreError> {
-        self.get::<Read>(&Scope::user(user), &room.0)
     }
 
     /// Reads a user's notification level in a room; `None` if they never chose one.

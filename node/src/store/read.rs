@@ -134,7 +134,9 @@ impl Store {
     pub(super) fn greatest_head_hlc(&self, vector: &VersionVector) -> Result<Hlc, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let mut greatest = Hlc::default();
-        for (origin, seq) in vector.iter() {
+        // A fold was stamped after the events that it covers.
+        let folded = vector.base().map(|base| base.event());
+        for (origin, seq) in vector.difference().chain(folded) {
             if let Some(bytes) = log.get(&tables::log_key(origin, seq))? {
                 greatest = greatest.max(Event::decode(Bytes::copy_from_slice(bytes.value()))?.hlc);
             }

@@ -10,7 +10,6 @@ use starling_protocol::Event;
 use super::{
     Store, StoreError,
     apply::{self, Tables},
-    digests,
     plan::{Plan, Progress, REBUILDING, Stage},
     tables,
     verify::successor,
@@ -44,7 +43,7 @@ impl Store {
     /// Finishes the rebuild that a migration has planned, or that was interrupted.
     pub(super) fn resume_rebuild(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), StoreError> {
         let Some(mut plan) = unfinished(&self.db)? else { return Ok(()) };
-        let events = digests::vector_in(&self.db.begin_read()?)?.iter().map(|(_, seq)| seq.0).sum();
+        let events = self.vector()?.iter().map(|(_, seq)| seq.0).sum();
         let Progress { done, total } = plan.progress(events);
         tracing::info!(done, total, "deriving views from the log; the node starts when that is done");
         let (began, mut logged) = (Instant::now(), Instant::now());
@@ -103,7 +102,7 @@ impl Store {
     /// Applies events together with the mark of how far the rebuild is.
     fn apply_page(&self, plan: &Plan, events: &[Event]) -> Result<(), StoreError> {
         write_transaction(&self.db, |transaction| {
-            let mut tables = Tables::open(transaction)?;
+            let mut tables = Tables::open(transaction, &self.folds)?;
             tables.write_only(plan.written_views());
             for event in events {
                 let kept = tables.rewrite_as_stub_if_deleted(event)?;
@@ -138,7 +137,7 @@ impl Store {
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         write_transaction(&self.db, |transaction| {
-            let mut tables = Tables::open(transaction)?;
+            let mut tables = Tables::open(transaction, &self.folds)?;
             let changed = change(&mut tables)?;
             tables.flush()?;
             Ok(changed)

@@ -14,7 +14,9 @@ use starling_protocol::{
     merge::{contact::Relation, member::Member, room::QuickRoomState},
 };
 
-use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
+use super::{
+    Store, StoreError, apply, folds::FoldsReader, messages::MessagesReader, records::RecordsReader, tables,
+};
 
 /// The most uncounted messages (the viewer's own, deleted ones) that the count of one room skips; the count ends there.
 /// The same limit holds for other events that are skipped on the way to messages that arrived late.
@@ -46,6 +48,7 @@ pub struct RoomReader {
     /// Messages, users and rooms, in the same transaction.
     pub messages: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
+    pub(super) folds: FoldsReader,
     /// The number of messages that unread counts may still read.
     reads_left: usize,
 }
@@ -77,6 +80,7 @@ impl Store {
         Ok(RoomReader {
             messages: MessagesReader::read(&transaction)?,
             quick: transaction.open_table(tables::QUICK_ROOMS)?,
+            folds: FoldsReader::read(&transaction, &self.folds)?,
             reads_left: UNREAD_READS_MAX,
         })
     }
@@ -136,7 +140,7 @@ impl RoomReader {
     }
 
     fn count_unread(&self, count: &mut Count, room: RoomId, member: &Member) -> Result<(), StoreError> {
-        let mark = self.records().read_mark(count.viewer.user, room)?;
+        let mark = self.read_mark(count.viewer.user, room)?;
         let joined = Pos { hlc: member.since, ..LAST };
         let read = mark.as_ref().map_or(joined, |mark| mark.pos.max(joined));
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
@@ -150,11 +154,7 @@ impl RoomReader {
         let Some(mark) = mark else { return Ok(()) };
         let mut rows = 0;
         let scope = Scope::room(room);
-        let end = tables::scope_key(&scope, LAST_ORIGIN, Seq::MAX);
-        let mut from = tables::scope_beginning(&scope);
-        // Jump from origin to origin, past what was seen of each.
-        while let Some(row) = self.messages.scopes.range::<&[u8]>(&from[..]..=&end[..])?.next().transpose()? {
-            let (origin, _) = scope_row(row.0.value())?;
+        for (origin, _) in self.folds.vector()?.beyond(&mark.seen) {
             let first = tables::scope_key(&scope, origin, mark.seen.get(origin).saturating_add(1));
             let last = tables::scope_key(&scope, origin, Seq::MAX);
             for row in self.messages.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
@@ -170,7 +170,6 @@ impl RoomReader {
                     return Ok(());
                 }
             }
-            from = [&last[..], &[0]].concat();
         }
         Ok(())
     }

@@ -24,8 +24,15 @@ pub const TO_REWRITE: TableDefinition<'_, (&str, &[u8]), ()> = TableDefinition::
 /// The log, the only source of truth: origin and seq (big-endian) → the event as its writer encoded it.
 pub const LOG: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("log");
 
-/// The version vector: origin → its highest seq in the log.
+/// The version vector, as far as it differs from the fold in [`HEADS_BASE`]: origin → its highest seq in the log; 0 if the
+/// fold has the origin and the log lacks it.
 pub const HEADS: TableDefinition<'_, &[u8; 24], u64> = TableDefinition::new("heads");
+
+/// The rank of the fold that [`HEADS`] is written over; empty before the first.
+pub const HEADS_BASE: TableDefinition<'_, (), &[u8; 24]> = TableDefinition::new("heads_base");
+
+/// All folds of the log, also those that lack a base: rank → the event's origin and seq, and the fold. It belongs to the log.
+pub const FOLDS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition::new("folds");
 
 /// View: scope, origin, seq → the event's stamp. A resume reads it: the events of a scope beyond a vector.
 pub const SCOPES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("scopes");

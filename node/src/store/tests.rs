@@ -3,6 +3,7 @@
 
 mod any_order;
 mod facts;
+mod folds;
 mod message_kinds;
 mod old_stores;
 mod rebuilds;
@@ -232,7 +233,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     let (wrong, mut committer) = with_room();
     committer.commit(2_000, 1, &[post(ROOM, 1, 1, "a")]).unwrap();
     let transaction = wrong.db.begin_write().unwrap();
-    let mut tables = Tables::open(&transaction).unwrap();
+    let mut tables = Tables::open(&transaction, &wrong.folds).unwrap();
     let created = EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
     let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, above_hlc: None };
     // Applied, but never logged.

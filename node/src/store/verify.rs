@@ -90,6 +90,9 @@ impl Store {
                 return Err(StoreError::Corrupt(format!("the log of {origin} has a gap before {seq}")));
             }
             found.advance(origin, seq);
+            if !self.keeps_fold(event)? {
+                return Err(StoreError::Corrupt(format!("the fold of {origin}:{seq} is not kept")));
+            }
             see(event)?;
             events += 1;
             if events % PROGRESS_EVENTS == 0 { progress(events) } else { Ok(()) }

@@ -6,9 +6,9 @@ use std::ops::BitOr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::views::{
-    Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, ForgottenNode, Invite, InviteRoom,
-    InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room, RoomCounts,
-    ServiceKey, Session, Succession, User, Waited,
+    Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, FoldedRead, ForgottenNode, Invite,
+    InviteRoom, InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room,
+    RoomCounts, ServiceKey, Session, Succession, User, Waited,
 };
 
 /// A view: its number, which is never reused, and the type of its records.
@@ -96,7 +96,7 @@ const GROUPS: &[Group] = &[
     group(ViewSet::USERNAMES, &[Claim::TAG, Name::TAG, Waited::TAG], b"kK", &[5, 6, 7, 30, 31, 32]),
     group(ViewSet::SESSIONS, &[Session::TAG], b"s", &[9, 12, 13, 14, 17, 35, 42]),
     group(ViewSet::CONTACTS, &[ContactMine::TAG, ContactTheirs::TAG], b"q", &[18]),
-    group(ViewSet::READ_MARKS, &[Read::TAG], b"", &[19]),
+    group(ViewSet::READ_MARKS, &[Read::TAG, FoldedRead::TAG], b"", &[19, 46]),
     group(ViewSet::NOTIFY_LEVELS, &[Notify::TAG], b"", &[20]),
     group(ViewSet::SERVICE_KEYS, &[ServiceKey::TAG], b"", &[34]),
     group(ViewSet::FORGOTTEN_NODES, &[ForgottenNode::TAG], b"", &[44]),
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     /// Kinds that change no view of a group.
-    const OF_NO_GROUP: [u16; 0] = [];
+    const OF_NO_GROUP: [u16; 1] = [45];
 
     fn is_known(kind: u16) -> bool {
         let body = EventBody::Unknown { kind, payload: Bytes::new() };

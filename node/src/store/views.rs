@@ -11,7 +11,7 @@ use starling_protocol::{
         contact::Side,
         invite::InviteState,
         member::Member as MemberState,
-        read_mark::ReadMark,
+        read_mark::{FoldedReadMark, ReadMark},
         register::Register,
         room::MemberRoomState,
         service_key::ServiceKeyState,
@@ -83,6 +83,8 @@ views! {
     23 OpenInvite: ();
     /// Room; id of an invite → the number of users who joined by it.
     24 InviteUses: u32;
+    /// User; room → their read mark, as far as it is written over folds.
+    46 FoldedRead: FoldedReadMark;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
     /// Cluster; node → the first event that forgets it.

@@ -1,10 +1,10 @@
 //! The order of what follows a commit, without IO: the inputs of replication, and the wait for an ack. The writer and the
 //! simulator both use it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use starling_protocol::{
-    OriginId, Pos, ScopeDigest, Seq,
+    Fold, OriginId, Pos, ScopeDigest, Seq,
     replica::{Input, Until},
 };
 
@@ -20,6 +20,7 @@ pub const STALL: Duration = Duration::from_secs(1);
 pub fn replication_inputs(
     own: Option<OwnEvents>,
     received: Vec<(OriginId, Seq)>,
+    folded: Option<Arc<Fold>>,
     digests: Vec<(u8, ScopeDigest)>,
 ) -> Vec<Input> {
     let mut inputs = Vec::new();
@@ -31,6 +32,7 @@ pub fn replication_inputs(
     if !received.is_empty() {
         inputs.push(Input::Applied(received));
     }
+    inputs.extend(folded.map(Input::Folded));
     if !inputs.is_empty() {
         // Last: a peer receives events before the digests that count them.
         inputs.push(Input::Digests(digests));

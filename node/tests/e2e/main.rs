@@ -20,6 +20,7 @@ mod messages;
 mod openapi;
 mod operations;
 mod process;
+mod restarts;
 mod resume;
 mod resync;
 mod rooms;

@@ -37,8 +37,8 @@ pub struct Client {
 /// A client's state of a room.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The last cursor: the vector that it covers and its greatest stamp.
-    pub cursor: Option<(VersionVector, Hlc)>,
+    /// The last cursor: the vector that it covers, its greatest stamp, and the text that nodes read.
+    pub cursor: Option<(VersionVector, Hlc, String)>,
     /// The greatest position that the client was shown or acked.
     pub after: Option<Pos>,
     /// The messages on its screen.

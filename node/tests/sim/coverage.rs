@@ -14,6 +14,11 @@ pub struct Coverage {
     pub resyncs: u64,
     pub moves: u64,
     pub commits: u64,
+    /// Commits after which a node's vector was written over another fold.
+    pub folds: u64,
+    /// Cursors over folds that were given, and those that met a node without the fold.
+    pub folded_cursors: u64,
+    pub unknown_folds: u64,
     /// Acts of users that were answered, except claims on names.
     pub acts: u64,
     /// Claims that got a name.
@@ -79,6 +84,9 @@ impl Totals {
         sum.resyncs += one.resyncs;
         sum.moves += one.moves;
         sum.commits += one.commits;
+        sum.folds += one.folds;
+        sum.folded_cursors += one.folded_cursors;
+        sum.unknown_folds += one.unknown_folds;
         sum.acts += one.acts;
         sum.names += one.names;
         sum.withdrawals += one.withdrawals;
@@ -119,6 +127,12 @@ impl Totals {
                 mean(self.sum.names),
                 mean(self.sum.withdrawals),
                 mean(self.sum.erasures),
+            ),
+            format!(
+                "  {} folds; in all {} cursors over folds, {} of them met a node without the fold",
+                mean(self.sum.folds),
+                self.sum.folded_cursors,
+                self.sum.unknown_folds,
             ),
             format!("in all: {resyncs} resyncs, {forgiven} acked with one copy and gone with its disk"),
         ];

@@ -4,11 +4,18 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use rand::RngExt;
-use starling_node::{cluster::DriverCore, writer::STALL};
+use starling_node::{
+    cluster::DriverCore,
+    store::{Decide, Op, Tables},
+    writer::STALL,
+};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, Hlc,
     event::Stance,
-    frame::peer::{Confirm, ReplicaFrame},
+    frame::{
+        peer::{Confirm, ReplicaFrame},
+        wire::WireVersion,
+    },
     limits::SCOPES_MAX,
     replica::{Input, Millis, Output},
 };
@@ -54,6 +61,8 @@ impl World {
         let run = self.nodes[node].run.as_mut()?;
         // No store is ever refilled: a node that loses its store is a new node.
         run.core.update(now, false, &mut Vec::new());
+        self.fold(node, now);
+        let run = self.nodes[node].run.as_mut()?;
         let tick = run.core.next_tick(now + 1).0;
         if tick < run.tick_at || run.tick_at <= now.0 {
             run.tick_at = tick;
@@ -64,6 +73,17 @@ impl World {
             self.violated(violation);
         }
         Some(decided)
+    }
+
+    /// Makes a fold if one is due, as the driver does.
+    fn fold(&mut self, node: usize, now: Millis) {
+        let machine = &mut self.nodes[node];
+        let knows_folds = machine.wire_version() >= WireVersion::V2;
+        let Some(run) = machine.run.as_mut().filter(|_| knows_folds) else { return };
+        if let Some(plan) = run.core.plan_fold(now, machine.id) {
+            let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
+            self.request(node, Request::Fold(Op::Decide(decide)));
+        }
     }
 
     pub fn tick(&mut self, node: usize) {

@@ -62,10 +62,16 @@ pub enum Mutant {
     FailedReadIsEmpty,
     /// A node that cannot read does not say so in its heartbeat.
     DamageNotTold,
+    /// A cursor is written over a fold as soon as its node has it.
+    FoldUsedTooEarly,
+    /// An unknown fold is taken as empty.
+    UnknownFoldIsEmpty,
+    /// The entries of a cursor that are below its fold are left out.
+    LowerEntriesDropped,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -95,5 +101,8 @@ impl Mutant {
         Self::ErasureForgotten,
         Self::FailedReadIsEmpty,
         Self::DamageNotTold,
+        Self::FoldUsedTooEarly,
+        Self::UnknownFoldIsEmpty,
+        Self::LowerEntriesDropped,
     ];
 }

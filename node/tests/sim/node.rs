@@ -19,10 +19,14 @@ use starling_protocol::{
 use starling_web::lane::CommitPoint;
 
 use crate::{
+    invariants,
     mutants::Mutant,
     world::{Event, World},
     writer::{Owed, Request},
 };
+
+/// Origins of ended processes that are not folded, at most: few, so that there are many folds.
+const UNFOLDED_MAX: usize = 2;
 
 /// A running process.
 #[derive(Debug)]
@@ -211,7 +215,11 @@ impl World {
         // A failed commit may be durable.
         machine.durable.merge(&held);
         let state = StartState { knows_peers: count > 1, is_clustered: true, is_refilling: false };
-        let core = DriverCore::new(Millis(self.now), held, committer.digests(), state);
+        let mut core = DriverCore::new(Millis(self.now), held, committer.digests(), state);
+        core.set_unfolded_max(UNFOLDED_MAX);
+        // A disk that fails, or holds damage, is not checked.
+        let is_readable = !machine.has_rotten_disk() && !machine.disk.is_failing();
+        let sound = if is_readable { invariants::folds::stored(&store) } else { Ok(()) };
         machine.run = Some(Run {
             store,
             published: CommitPoint { number: 0, vector: Arc::clone(committer.vector()) },
@@ -223,6 +231,9 @@ impl World {
             knows_damage: false,
             remembered: BTreeMap::new(),
         });
+        if let Err(violation) = sound {
+            self.violated(violation);
+        }
         if let Some((origin, seq)) = lacks {
             self.violated(format!("node {node} has forgotten {origin:?}:{seq}, which it had made durable"));
         }

@@ -1,12 +1,18 @@
 //! Sessions, as in `web`: a replay from the cursor, then the lane. `Delivery` and `Marks` decide which frames are new and
 //! what a cursor covers, as in production.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use rand::RngExt;
-use starling_node::services::CATCH_UP_MS_MAX;
+use starling_node::{
+    services::CATCH_UP_MS_MAX,
+    store::{Store, StoreError},
+};
 use starling_protocol::{
-    Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
+    Cursor, Hlc, OriginId, RoomId, Scope, Seq, VersionVector,
+    cursor::{CursorError, NONCE_BYTES},
+    frame::client::ListedMessage,
+    limits::REPLAY_EVENTS_MAX,
     replica::Millis,
 };
 
@@ -15,7 +21,14 @@ use starling_web::{
     lane::Frame,
 };
 
-use crate::{invariants, mutants::Mutant, world::World};
+use crate::{
+    invariants::{
+        self,
+        folds::{cursor_key, known_to_peers, read_alike},
+    },
+    mutants::Mutant,
+    world::World,
+};
 
 #[derive(Debug)]
 pub struct Session {
@@ -31,6 +44,28 @@ pub struct Session {
     pub greatest: Hlc,
     /// Whether frames reach its lane.
     joined: bool,
+}
+
+/// Opens a cursor on a node; fails with the event that brings its fold, if the node lacks that.
+fn open(
+    store: &Store,
+    text: &str,
+    mutant: Option<Mutant>,
+) -> Result<Result<VersionVector, (OriginId, Seq)>, StoreError> {
+    let mut fold = Ok(None);
+    let opened = cursor_key().0.open_over(text, |rank| {
+        fold = store.fold(rank);
+        fold.as_ref().ok().cloned().flatten()
+    });
+    fold?;
+    Ok(match opened {
+        Ok(cursor) => Ok(cursor.vector),
+        Err(CursorError::UnknownFold { .. }) if mutant == Some(Mutant::UnknownFoldIsEmpty) => {
+            Ok(VersionVector::default())
+        }
+        Err(CursorError::UnknownFold { event, .. }) => Err(event),
+        Err(error) => unreachable!("all cursors are sealed with one key: {error}"),
+    })
 }
 
 impl World {
@@ -69,7 +104,7 @@ impl World {
             Some(if held { after.hlc } else { after.hlc.capped(wall_ms) })
         });
         let Some(after) = after else { return };
-        let mut greatest = memory.cursor.as_ref().map_or(after, |(_, greatest)| after.max(*greatest));
+        let mut greatest = memory.cursor.as_ref().map_or(after, |(_, greatest, _)| after.max(*greatest));
         let Some(messages) = self.read_missing(number, node, &published.vector) else { return };
         let client = &mut self.clients[number];
         let memory = client.memory();
@@ -104,8 +139,18 @@ impl World {
         let run = self.nodes[node].run.as_ref()?;
         let client = &mut self.clients[number];
         let room = client.here;
-        if let Some((mut from, _)) = client.memory().cursor.clone() {
-            if point.covers(&from) {
+        if let Some((given, _, text)) = client.memory().cursor.clone() {
+            // An unknown fold is waited for, as the events of a cursor are.
+            let (opened, wanted) = match run.read(|store| open(store, &text, self.mutant))? {
+                Ok(opened) => (Some(opened.clone()), opened),
+                Err(event) => (None, VersionVector::from_iter([event])),
+            };
+            self.coverage.unknown_folds += u64::from(opened.is_none());
+            if let Some(violation) = opened.as_ref().and_then(|read| read_alike(&given, read).err()) {
+                self.violated(violation);
+                return None;
+            }
+            if let Some(mut from) = opened.filter(|from| point.covers(from)) {
                 if self.mutant == Some(Mutant::ResumeSkipsOneOrigin)
                     && let Some((origin, seq)) = point.iter().last()
                 {
@@ -120,7 +165,7 @@ impl World {
                 let is_empty = replayed.is_none() && self.mutant == Some(Mutant::FailedReadIsEmpty);
                 return if is_empty { Some(Vec::new()) } else { replayed };
             }
-            if run.replica().reachable(&from) {
+            if run.replica().reachable(&wanted) {
                 let since = *client.waits_since.get_or_insert(self.now);
                 if self.now < since + CATCH_UP_MS_MAX {
                     return None;
@@ -182,8 +227,23 @@ impl World {
         if vector == covered {
             session.delivery.note_cursor();
         }
-        client.memory().cursor = Some((vector.clone(), greatest));
-        if let Err(violation) = invariants::cursor::given(self, node, &vector) {
+        let fold = if self.mutant == Some(Mutant::FoldUsedTooEarly) {
+            vector.base()
+        } else {
+            run.replica().cursor_fold(Millis(self.now))
+        };
+        let mut written = vector.written_over(fold);
+        if let (Some(fold), Some(Mutant::LowerEntriesDropped)) = (fold, self.mutant) {
+            let higher = written.difference().filter(|(origin, seq)| *seq > fold.get(*origin));
+            written = VersionVector::over(Arc::clone(fold), higher);
+        }
+        let (key, owner) = cursor_key();
+        let cursor = Cursor { owner, vector: written, greatest };
+        let text = key.seal(&cursor, [0; NONCE_BYTES]).expect("few origins");
+        self.coverage.folded_cursors += u64::from(cursor.vector.base().is_some());
+        client.memory().cursor = Some((vector.clone(), greatest, text));
+        let known = cursor.vector.base().map_or(Ok(()), |fold| known_to_peers(self, node, fold));
+        if let Err(violation) = known.and(invariants::cursor::given(self, node, &vector)) {
             self.violated(violation);
         }
     }

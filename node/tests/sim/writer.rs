@@ -37,6 +37,7 @@ pub enum Request {
     Post { from: Session, id: MessageId, op: Op },
     People(Wish, Op),
     Apply(Vec<LogEvent>),
+    Fold(Op),
 }
 
 /// The session of a client that asks: answers to an earlier session never arrive.
@@ -75,7 +76,7 @@ impl World {
         let machine = &mut self.nodes[node];
         let start = machine.starts;
         let has_space = match request {
-            Request::Apply(_) => machine.space != Space::Nothing,
+            Request::Apply(_) | Request::Fold(_) => machine.space != Space::Nothing,
             Request::People(wish, _) if wish.may_use_reserve() => machine.space != Space::Nothing,
             Request::Room(_) | Request::Post { .. } | Request::People(..) => machine.space == Space::Enough,
         };
@@ -123,6 +124,7 @@ impl World {
             self.schedule(after, Event::Write { node, start });
         }
         self.coverage.commits += 1;
+        self.coverage.folds += u64::from(commit.folded.is_some());
         self.nodes[node].durable.merge(&commit.vector);
         for (room, message) in &commit.quick_messages {
             if self.mutant == Some(Mutant::UnstableTieBreak) {
@@ -137,7 +139,8 @@ impl World {
             run.published = CommitPoint { number: commit.number, vector: Arc::clone(&commit.vector) };
         }
         self.note_edits(node, &requests, commit.own.as_ref());
-        let inputs = writer::replication_inputs(commit.own.clone(), commit.received, commit.digests);
+        let inputs =
+            writer::replication_inputs(commit.own.clone(), commit.received, commit.folded, commit.digests);
         if let Some(own) = commit.own {
             if let Err(violation) = invariants::sequence::written(&mut self.written, &own) {
                 self.violated(violation);
@@ -212,7 +215,7 @@ impl World {
 fn op(request: &Request) -> Op {
     match request {
         Request::Room(room) => Op::CreateQuickRoom { room: *room, name: None },
-        Request::Post { op, .. } | Request::People(_, op) => op.clone(),
+        Request::Post { op, .. } | Request::People(_, op) | Request::Fold(op) => op.clone(),
         Request::Apply(events) => Op::Received(events.clone()),
     }
 }

@@ -1,6 +1,6 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it; those of messages are in `posted`. The next is 45; 33, 36 to 39 and 41 were left out.
+//! constants above it; those of messages are in `posted`. The next is 47; 33, 36 to 39 and 41 were left out.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,17 @@ use super::{
     message_id_scope,
     messages::TextEdited,
     people::{
-        ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
-        PasswordRehashed, ProfileChanged, ReadMarked, RefreshTokenUsed, ResetLinkMade, SessionOpened,
-        SessionsEnded, SettingsChanged, StanceChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged,
-        UserRegistered, UserRegisteredV1, UsernameChosen, UsernameChosenV1,
+        ClaimNarrowed, ClaimWithdrawn, FoldedReadMarked, NotifyLevelChanged, PasswordChanged,
+        PasswordChangedPayload, PasswordRehashed, ProfileChanged, ReadMarked, RefreshTokenUsed,
+        ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, StanceChanged, UnkeyedSessionOpened,
+        UserDeleted, UserFlagged, UserRegistered, UserRegisteredV1, UsernameChosen, UsernameChosenV1,
     },
     service_key::ServiceKeySealed,
 };
 use crate::{
     DisplayName, NodeId,
     codec::{self, DecodeError},
+    fold::VectorFolded,
 };
 
 /// Kind 27: edits that keep the mentions of the message; others have kind 40.
@@ -165,6 +166,8 @@ kinds! {
     35 => SessionOpened,
     40 => MessageEdited,
     44 => NodeForgotten,
+    45 => VectorFolded,
+    46 => FoldedReadMarked,
 }
 
 impl EventBody {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceKeyId;
 use crate::{
-    DisplayName, NodeId, OriginId, Pos, RoomId, Seq, SessionId, Settings, UserId, Username, VersionVector,
-    limits::READ_MARK_EVENT_ORIGINS_MAX,
+    DisplayName, FoldedVector, NodeId, OriginId, Pos, RoomId, Seq, SessionId, Settings, UserId, Username,
+    VersionVector, limits::READ_MARK_EVENT_ORIGINS_MAX,
 };
 
 /// An account was registered. The event also claims its username.
@@ -322,6 +322,17 @@ impl ReadMarked {
         let mark = |entries: &[(OriginId, Seq)]| Self { room, pos, seen: entries.iter().copied().collect() };
         entries.chunks(READ_MARK_EVENT_ORIGINS_MAX).map(mark).collect()
     }
+}
+
+/// A user has read a room up to a position, as [`ReadMarked`]; its size does not grow with the number of starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldedReadMarked {
+    /// The room.
+    pub room: RoomId,
+    /// The position of the last message that was read.
+    pub pos: Pos,
+    /// The events that the reader had been sent: all that one of the vectors covers.
+    pub seen: Vec<FoldedVector>,
 }
 
 /// The messages of a room about which a member is notified.

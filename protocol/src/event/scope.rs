@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RoomId, UserId};
+use crate::id::{InviteId, RoomId, UserId};
 
 /// The room, user or bucket that an event belongs to. Logs could later be split over nodes by scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +52,13 @@ impl Scope {
     /// Returns the user, if this is a user's scope.
     pub fn as_user(&self) -> Option<UserId> {
         (self.kind == Self::USER).then(|| <[u8; 16]>::try_from(&*self.id).ok().map(UserId))?
+    }
+}
+
+impl InviteId {
+    /// Returns the scope of the invite's lookup.
+    pub fn lookup_scope(self) -> Scope {
+        Scope::cluster_bucket(self.0[0])
     }
 }
 

@@ -1,11 +1,11 @@
 //! Inputs and outputs of the state machine. Its driver carries out every [`Output`].
 
-use std::ops::Add;
+use std::{ops::Add, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
-    Event, NodeId, OriginId, Scope, ScopeDigest, Seq,
+    Event, Fold, NodeId, OriginId, Scope, ScopeDigest, Seq,
     event::EventError,
     frame::{peer::ReplicaFrame, wire::WireVersion},
 };
@@ -137,6 +137,8 @@ pub enum Input {
     },
     /// This node made events of other origins durable. Lists the origins with their new heads.
     Applied(Vec<(OriginId, Seq)>),
+    /// The log's vector is now written over this fold, the newest that this node can use.
+    Folded(Arc<Fold>),
     /// The store's queue refused an [`Output::Apply`]: its events will not become durable.
     ApplyRefused,
     /// The answer to an [`Output::Read`]: the events from `from` on without gaps; none if the store lacks them.

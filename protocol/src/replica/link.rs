@@ -1,9 +1,12 @@
 //! The state of one link to a peer. It is dropped with the link.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
-use crate::{NodeId, OriginId, Seq, VersionVector};
+use crate::{Fold, NodeId, OriginId, Seq, VersionVector, frame::wire::WireVersion};
 
 /// Concurrent reads for one peer, at most. A correct peer asks for fewer.
 const READS_MAX: usize = 16;
@@ -14,6 +17,10 @@ const PEERS_MAX: usize = 1_024;
 #[expect(clippy::struct_excessive_bools, reason = "they are independent, and all combinations occur")]
 pub(super) struct Link {
     pub(super) peer: NodeId,
+    /// The wire version of the link.
+    pub(super) version: WireVersion,
+    /// The origin of the peer's process, once it has written.
+    pub(super) own_origin: Option<OriginId>,
     /// The events that the peer has confirmed as durable on this link.
     pub(super) confirmed: VersionVector,
     /// The heads of events that are durable here of which the peer was not told yet.
@@ -55,10 +62,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: NodeId, now: Millis, held: VersionVector) -> Self {
+    pub(super) fn new((peer, version): (NodeId, WireVersion), now: Millis, held: VersionVector) -> Self {
         Self {
             peer,
-            confirmed: VersionVector::default(),
+            version,
+            own_origin: None,
+            // Over the same fold, so that both are compared cheaply.
+            confirmed: VersionVector::default().written_over(held.base()),
             unconfirmed: BTreeMap::new(),
             last_heard: now,
             vector_received: false,
@@ -154,6 +164,14 @@ impl Link {
     pub(super) fn catch_up_to(&mut self, held: VersionVector) {
         self.catch_up_target = Some(held);
         self.update_caught_up();
+    }
+
+    /// Writes the vectors over another fold.
+    pub(super) fn rebase(&mut self, fold: &Arc<Fold>) {
+        self.confirmed.rebase(fold);
+        if let Some(target) = &mut self.catch_up_target {
+            target.rebase(fold);
+        }
     }
 
     pub(super) fn on_send_refused(&mut self) {

@@ -16,6 +16,7 @@ mod confirm;
 #[cfg(test)]
 mod confirm_tests;
 mod digests;
+mod folding;
 mod heartbeat;
 mod io;
 mod link;
@@ -42,12 +43,20 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use self::{
-    barrier::Barrier, claims::Claims, digests::Digests, heartbeat::LocalStatus, link::Link,
-    pull::PullPlanner, recent::RecentEvents, waiters::Waiters,
+    barrier::Barrier,
+    claims::Claims,
+    digests::Digests,
+    folding::Folding,
+    heartbeat::LocalStatus,
+    link::Link,
+    pull::PullPlanner,
+    recent::{RecentEvents, chunks},
+    waiters::Waiters,
 };
 pub use self::{
     confirm::COALESCE_MS,
     digests::Agreement,
+    folding::{FoldPlan, UNFOLDED_ORIGINS_MAX},
     io::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Token, Until, Waiter},
     queue_sizes::QueueSizes,
 };
@@ -58,7 +67,6 @@ use crate::{
         peer::{PeerFrame, ReplicaFrame},
         wire::WireVersion,
     },
-    limits::EVENTS_CHUNK_BYTES_MAX,
 };
 
 /// The interval of heartbeats, and of vectors while they differ.
@@ -90,6 +98,7 @@ pub struct Replica {
     barrier: Barrier,
     local_status: LocalStatus,
     digests: Digests,
+    folding: Folding,
     next_heartbeat: Millis,
     /// The time at which delayed confirmations are sent, if there are any.
     confirm_at: Option<Millis>,
@@ -100,6 +109,7 @@ impl Replica {
     pub fn new(held: VersionVector, now: Millis) -> Self {
         Self {
             own_origin: None,
+            folding: Folding::new(held.base()),
             accepted: held.clone(),
             held,
             links: BTreeMap::new(),
@@ -209,6 +219,7 @@ impl Replica {
             }
             Input::Committed { origin, first, events } => self.on_committed(origin, first, &events, out),
             Input::Applied(new_heads) => self.on_applied(now, &new_heads, out),
+            Input::Folded(fold) => self.on_folded(&fold),
             Input::ApplyRefused => self.on_apply_refused(now),
             Input::ReadDone { link, origin, from, events } => {
                 self.on_read_done(link, origin, from, events, out);
@@ -259,7 +270,7 @@ impl Replica {
             self.links.remove(&old);
             self.barrier.remove_link(old);
         }
-        self.links.insert(link, Link::new(peer, now, self.held.clone()));
+        self.links.insert(link, Link::new((peer, version), now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
         if version >= WireVersion::V2 {
             out.push(send(link, ReplicaFrame::Views(VIEWS_VERSION)));
@@ -380,21 +391,4 @@ impl Replica {
 
 fn send(link: LinkId, frame: ReplicaFrame) -> Output {
     Output::Send(link, PeerFrame::Replica(frame).encode())
-}
-
-/// Splits events into chunks within the limit in bytes.
-fn chunks(events: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
-    let mut rest = events;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|event| {
-            bytes += event.len();
-            bytes <= EVENTS_CHUNK_BYTES_MAX
-        });
-        // A single event always fits in a frame.
-        let count = fits.count().max(1).min(rest.len());
-        let (chunk, after) = rest.split_at(count);
-        rest = after;
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }

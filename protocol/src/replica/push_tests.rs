@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, OWN, PEER, event, in_sync_confirm};
 use super::*;
+use crate::limits::EVENTS_CHUNK_BYTES_MAX;
 
 fn pushes(frames: Vec<ReplicaFrame>) -> Vec<Vec<Bytes>> {
     let pushes = frames.into_iter().filter_map(|frame| match frame {

@@ -45,6 +45,7 @@ impl Replica {
                 link.stalled = stalled;
                 link.refilling = refilling;
                 link.peer_clock_ahead_ms = Some(self.local_status.peer_clock_ahead_ms(now, wall_ms));
+                link.own_origin = own_head.map(|(origin, _)| origin).or(link.own_origin);
                 new_heads.extend(own_head);
                 self.note_heads(now, link_id, &new_heads, out);
             }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::limits::EVENTS_CHUNK_BYTES_MAX;
+
 /// Bytes kept, at most: enough for some seconds of a busy node.
 const BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -36,4 +38,21 @@ impl RecentEvents {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// Splits events into chunks within the limit in bytes.
+pub(super) fn chunks(events: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|event| {
+            bytes += event.len();
+            bytes <= EVENTS_CHUNK_BYTES_MAX
+        });
+        // A single event always fits in a frame.
+        let count = fits.count().max(1).min(rest.len());
+        let (chunk, after) = rest.split_at(count);
+        rest = after;
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }

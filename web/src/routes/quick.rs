@@ -259,7 +259,7 @@ async fn open_quick_socket(
     let room = room_parameter(&query.room)?;
     let resume_point = match query.cursor {
         None => ResumePoint::Nothing,
-        Some(text) => match deps.cursors.open(&text) {
+        Some(text) => match deps.cursors.open(&text).await {
             Ok(cursor) => match cursor.owner {
                 CursorOwner::Guest { room: of, .. } if Some(of) == room => ResumePoint::Cursor(cursor, text),
                 _ => ResumePoint::Unreadable(CursorError::Unreadable),

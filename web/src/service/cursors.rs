@@ -26,8 +26,9 @@ pub trait Cursors: Send + Sync + 'static {
     /// Seals a cursor that covers no commit.
     fn seal_empty(&self, owner: CursorOwner) -> String;
 
-    /// Opens a client's cursor.
-    fn open(&self, cursor: &str) -> Result<Cursor, CursorError>;
+    /// Opens a client's cursor. Waits up to 2 s for the fold that it is written over, if this node lacks that and a
+    /// reachable peer has it.
+    async fn open(&self, cursor: &str) -> Result<Cursor, CursorError>;
 }
 
 /// The result of [`Cursors::wait_for`].

@@ -2,8 +2,8 @@
 //! so does the simulator.
 
 use starling_protocol::{
-    ScopeDigest, VersionVector,
-    replica::{Input, Millis, Output, Replica},
+    NodeId, ScopeDigest, VersionVector,
+    replica::{FoldPlan, Input, Millis, Output, Replica},
 };
 
 use super::{
@@ -70,6 +70,16 @@ impl<R> DriverCore<R> {
     /// Returns the time at which [`DriverCore::tick`] is due.
     pub fn next_tick(&self, now: Millis) -> Millis {
         self.replica.next_tick().max(now)
+    }
+
+    /// Sets how many origins of ended processes may be beyond the newest fold; for simulations.
+    pub fn set_unfolded_max(&mut self, unfolded_max: usize) {
+        self.replica.set_unfolded_max(unfolded_max);
+    }
+
+    /// Decides whether this node, `me`, makes a fold now; call it after each input.
+    pub fn plan_fold(&mut self, now: Millis, me: NodeId) -> Option<FoldPlan> {
+        if self.is_ready() { self.replica.plan_fold(now, me) } else { None }
     }
 
     /// Decides whether the node is ready; call it after each input. Returns `Some` once it becomes ready. A node that

@@ -9,7 +9,7 @@ use std::{
 };
 
 use starling_protocol::{
-    Digest, NodeId, OriginId, Seq, VersionVector,
+    Digest, Fold, NodeId, OriginId, Seq, VersionVector,
     clock_majority::ClockVerdict,
     frame::peer::{Member, ReplicaFrame},
     replica::{ClaimOutcome, Input, LinkId, Millis, Until},
@@ -103,6 +103,10 @@ pub struct Report {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) cursor_limit: AtomicU64,
+    /// The fold that cursors may be written over.
+    pub(super) cursor_fold: Mutex<Option<Arc<Fold>>>,
+    /// Whether all linked peers know folds.
+    pub(super) peers_know_folds: AtomicBool,
     pub(super) ready: AtomicBool,
     pub(super) refilling: AtomicBool,
     /// The start of the driver's clock.
@@ -133,6 +137,8 @@ impl DriverHandle {
         };
         let shared = Shared {
             cursor_limit: AtomicU64::new(NO_LIMIT),
+            cursor_fold: Mutex::default(),
+            peers_know_folds: AtomicBool::new(true),
             ready: AtomicBool::new(ready && !refilling),
             refilling: AtomicBool::new(refilling),
             started: Instant::now(),
@@ -151,6 +157,16 @@ impl DriverHandle {
     /// The greatest sequence number of this process that cursors may include.
     pub fn cursor_limit(&self) -> Seq {
         Seq(self.shared.cursor_limit.load(Ordering::Acquire))
+    }
+
+    /// Whether all linked peers know folds: events that older versions don't know wait for that.
+    pub fn peers_know_folds(&self) -> bool {
+        self.shared.peers_know_folds.load(Ordering::Relaxed)
+    }
+
+    /// The newest fold that cursors may be written over, if there is one: all peers in sync know it.
+    pub fn cursor_fold(&self) -> Option<Arc<Fold>> {
+        self.shared.cursor_fold.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the node has caught up since its start, or since it was suspended, even if the driver has not noticed the

@@ -14,7 +14,7 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -42,7 +42,7 @@ use super::{LinkSender, Links};
 use crate::{
     environment::Environment,
     metrics::ClusterMetrics,
-    store::{Store, StoreError},
+    store::{Decide, Op, Store, StoreError, Tables},
     supervisor::EndsProcess,
     writer::{OnCopies, PendingAck, WriterHandle},
 };
@@ -327,6 +327,9 @@ impl Driver {
             self.core.replica().cursor_limit(now).map_or(NO_LIMIT, |limit| limit.0),
             Ordering::Release,
         );
+        shared.peers_know_folds.store(self.core.replica().peers_know_folds(), Ordering::Relaxed);
+        let fold = self.core.replica().cursor_fold(now).cloned();
+        *shared.cursor_fold.lock().unwrap_or_else(PoisonError::into_inner) = fold;
         let is_waiting_for_peer =
             self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
         if let Some(caught_up) = self.drive(|core, now, out| core.update(now, is_waiting_for_peer, out)) {
@@ -338,6 +341,19 @@ impl Driver {
             self.next_report = Millis(0);
             self.report();
             self.handle.shared.ready.store(true, Ordering::Relaxed);
+        }
+        self.fold();
+    }
+
+    /// Makes a fold if one is due. If the writer refuses it, another follows in a minute.
+    fn fold(&mut self) {
+        // Without a cluster there is nobody else.
+        let me = self.cluster_links.as_ref().map_or(NodeId([0; 16]), |(links, _)| links.me());
+        if let Some(plan) = self.core.plan_fold(self.now(), me) {
+            let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
+            if !self.writer.try_op(Op::Decide(decide)) {
+                tracing::debug!("the writer has no room for a fold");
+            }
         }
     }
 }

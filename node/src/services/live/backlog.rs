@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use starling_protocol::{
     EventBody, Pos, RoomId, Scope, UserId, VersionVector,
     event::{
-        MemberRoomCreated, Membership, MembershipChanged, MessageDeleted, MessageEdited, ReactionChanged,
-        StanceChanged,
+        FoldedReadMarked, MemberRoomCreated, Membership, MembershipChanged, MessageDeleted, MessageEdited,
+        ReactionChanged, ReadMarked, StanceChanged,
     },
     limits::REPLAY_EVENTS_MAX,
 };
@@ -103,8 +103,13 @@ impl ChangeCollector {
                     self.add(pos, LiveChange::Contact(other));
                 }
             }
-            (EventBody::ReadMarked(marked), _, Some(user)) => {
-                self.add(pos, LiveChange::Read { room: marked.room, user });
+            (
+                EventBody::ReadMarked(ReadMarked { room, .. })
+                | EventBody::FoldedReadMarked(FoldedReadMarked { room, .. }),
+                _,
+                Some(user),
+            ) => {
+                self.add(pos, LiveChange::Read { room, user });
             }
             _ => {}
         }
@@ -163,8 +168,8 @@ impl ChangeCollector {
         let Some(other) = permissions::other_direct_member(&self.reader.records, room, self.user)? else {
             return Ok(());
         };
-        if let Some(mark) = self.reader.records.read_mark(other, room)? {
-            self.add(mark.pos, LiveChange::Read { room, user: other });
+        if let Some(mark) = self.reader.records.read_mark_pos(other, room)? {
+            self.add(mark, LiveChange::Read { room, user: other });
         }
         Ok(())
     }

@@ -67,8 +67,8 @@ fn read(
     if !may_see || records.role(room, user)?.is_none() {
         return Ok(None);
     }
-    let Some(mark) = records.read_mark(who, room)? else { return Ok(None) };
-    let Some(message) = reader.messages.find_at(mark.pos)? else { return Ok(None) };
+    let Some(mark) = records.read_mark_pos(who, room)? else { return Ok(None) };
+    let Some(message) = reader.messages.find_at(mark)? else { return Ok(None) };
     let (room_id, user_id) = (room.to_string(), who.to_string());
     let message_id = message.listed_id.to_string();
     Ok(Some(LiveFrame::Read { room_id, user_id, message_id }.to_json()))

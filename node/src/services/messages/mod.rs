@@ -97,7 +97,8 @@ impl Messages for MessagesService {
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal> {
         let query = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
-        let mark = self.context.query(query).await?;
+        let mut mark = self.context.query(query).await?;
+        mark.over_folds = self.context.driver.peers_know_folds();
         self.context.commit_and_replicate(move |tables| read::decide(tables, user, &mark)).await?;
         Ok(())
     }

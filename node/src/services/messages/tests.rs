@@ -321,7 +321,7 @@ fn a_read_mark_covers_what_was_sent_in_the_room_and_is_written_once() {
     one.post(BOB, OTHER_ROOM, &new(4, "elsewhere")).unwrap();
     assert_eq!(read(&mut one, 2, None), Ok(OpResult::Nothing), "nothing new in this room");
     one.take_from(&two);
-    let mark = |node: &Node| node.store.records().unwrap().read_mark(ANN, ROOM).unwrap().unwrap();
+    let mark = |node: &Node| node.store.room_reader().unwrap().read_mark(ANN, ROOM).unwrap().unwrap();
     let late = one.pos(1);
     assert!(late < mark(&one).pos && !mark(&one).covers(late), "it sorts before, and was never sent");
     assert_eq!(read(&mut one, 2, Some(&sent)), Ok(OpResult::Nothing), "nor with this cursor");

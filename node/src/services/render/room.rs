@@ -52,11 +52,11 @@ fn member_room(
     let Some(member) = records.membership_of(id, viewer)?.filter(|_| room.role.is_some()) else {
         return Ok(room);
     };
-    let mark = records.read_mark(viewer, id)?;
+    let mark = records.read_mark_pos(viewer, id)?;
     let Unread { messages, mentions } = reader.unread(id, viewer, &member)?;
     (room.unread, room.mentions) = (messages as u64, mentions as u64);
     if let Some(mark) = mark {
-        room.read_up_to = reader.message_at_or_before(id, mark.pos)?.map(|id| id.to_string());
+        room.read_up_to = reader.message_at_or_before(id, mark)?.map(|id| id.to_string());
     }
     add_last_message(reader, id, viewer, &mut room)?;
     Ok(room)

@@ -20,8 +20,14 @@ use starling_protocol::{
 };
 
 use super::{
-    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
+    Change, StoreError,
+    digests::DigestBook,
+    folds::{FoldCache, HeadsWriter},
+    names::NamesWriter,
+    records::RecordsWriter,
+    scrub, tables,
     view_set::ViewSet,
+    views::ServiceKey,
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
@@ -31,7 +37,8 @@ pub type QuickMessage = (RoomId, ListedMessage);
 pub struct Tables<'txn> {
     meta: Table<'txn, &'static str, u64>,
     log: Table<'txn, &'static [u8; 32], &'static [u8]>,
-    heads: Table<'txn, &'static [u8; 24], u64>,
+    /// The log's vector and its folds.
+    pub(super) heads: HeadsWriter<'txn>,
     scopes: Table<'txn, &'static [u8], u64>,
     rooms: Table<'txn, &'static [u8; 10], &'static [u8]>,
     timeline: Table<'txn, &'static [u8; 50], ()>,
@@ -84,11 +91,11 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 impl<'txn> Tables<'txn> {
     /// Opens all tables in a write transaction.
-    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
+    pub fn open(transaction: &'txn WriteTransaction, folds: &FoldCache) -> Result<Self, StoreError> {
         Ok(Self {
             meta: transaction.open_table(tables::META)?,
             log: transaction.open_table(tables::LOG)?,
-            heads: transaction.open_table(tables::HEADS)?,
+            heads: HeadsWriter::open(transaction, folds)?,
             scopes: transaction.open_table(tables::SCOPES)?,
             rooms: transaction.open_table(tables::QUICK_ROOMS)?,
             timeline: transaction.open_table(tables::TIMELINE)?,
@@ -111,12 +118,13 @@ impl<'txn> Tables<'txn> {
         self.records.write_only(views);
     }
 
-    /// Writes the digests, before the transaction is committed; returns the value that it adds to each shard.
+    /// Writes the digests and the vector, before the transaction is committed; returns the value that it adds to each shard.
     pub fn flush(&mut self) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         if std::mem::take(&mut self.erased) {
             let before = self.meta.get(scrub::ERASED)?.map_or(0, |count| count.value());
             self.meta.insert(scrub::ERASED, before + 1)?;
         }
+        self.heads.flush()?;
         self.book.flush(&mut self.digests)
     }
 
@@ -126,14 +134,14 @@ impl<'txn> Tables<'txn> {
         if self.log.insert(&key, &event.encoded()[..])?.is_some() {
             return Err(StoreError::Corrupt(format!("{}:{} was there already", event.origin, event.seq)));
         }
-        self.heads.insert(&event.origin.to_bytes(), event.seq.0)?;
-        Ok(())
+        self.heads.set(event.origin, event.seq)
     }
 
     /// Applies an event of the log to the views; returns the messages of quick rooms that are newly listed, have
     /// moved, or have another listed id.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
         self.index_scope(&event.scope, event)?;
+        self.heads.keep_fold(event)?;
         // A resume reads the user's own scope, so it must also find what others write about them.
         let touched = event.body.other_scopes();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {

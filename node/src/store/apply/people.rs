@@ -2,7 +2,9 @@
 
 use starling_protocol::{
     Event, EventBody, NodeId, Pos, Scope, UserId, Username,
-    event::{NotifyLevelChanged, ReadMarked, SessionOpened, SessionsEnded, Stance, StanceChanged},
+    event::{
+        FoldedReadMarked, NotifyLevelChanged, ReadMarked, SessionOpened, SessionsEnded, Stance, StanceChanged,
+    },
     frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
@@ -13,8 +15,9 @@ use crate::store::{
     Change, RecordsWriter, StoreError, records,
     tables::{INDEX, RECORDS},
     views::{
-        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, Waited, administrator_index,
-        display_name_index, lookalike_index, open_session_index, username_key, was_asked_index,
+        Claim, ContactMine, ContactTheirs, FoldedRead, Name, Notify, Read, Session, User, Waited,
+        administrator_index, display_name_index, lookalike_index, open_session_index, username_key,
+        was_asked_index,
     },
 };
 
@@ -60,6 +63,7 @@ impl Tables<'_> {
             }
             EventBody::StanceChanged(said) => self.apply_contact(user, pos, said),
             EventBody::ReadMarked(marked) => self.apply_read_mark(user, marked),
+            EventBody::FoldedReadMarked(marked) => self.apply_folded_read_mark(user, marked),
             EventBody::NotifyLevelChanged(NotifyLevelChanged { room, level }) => {
                 let scope = Scope::user(user);
                 let rule = |state| register::apply(state, pos, *level);
@@ -199,6 +203,16 @@ impl Tables<'_> {
         let rule = |state| read_mark::apply(state, marked);
         let (before, after) =
             self.records.merge::<Read>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
+        if before.as_ref() != Some(&after) {
+            self.changes.push(Change::Read(marked.room, user));
+        }
+        Ok(())
+    }
+
+    fn apply_folded_read_mark(&mut self, user: UserId, marked: &FoldedReadMarked) -> Result<(), StoreError> {
+        let rule = |state| read_mark::apply_folded(state, marked);
+        let (before, after) =
+            self.records.merge::<FoldedRead>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
         if before.as_ref() != Some(&after) {
             self.changes.push(Change::Read(marked.room, user));
         }

@@ -83,7 +83,7 @@ fn a_store_whose_last_event_is_too_long_starts_again() {
     migrated(&store).unwrap();
     assert!(logged(&store, ELSEWHERE, Seq(1)).len() <= EVENT_BYTES_MAX);
     Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
-    assert!(store.records().unwrap().read_mark(BOB, ROOM).unwrap().is_some());
+    assert!(store.records().unwrap().read_mark_pos(BOB, ROOM).unwrap().is_some());
     store.verify().unwrap();
 }
 

@@ -7,6 +7,7 @@ pub mod copies;
 pub mod cursor;
 pub mod damage;
 pub mod digests;
+pub mod folds;
 mod names;
 mod no_duplicate;
 mod one_order;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use starling_node::store::Store;
 use starling_protocol::{
-    Emoji, Event, EventBody, Pos, RoomId, UserId, VersionVector,
+    Emoji, Event, EventBody, FoldedVector, Pos, RoomId, UserId, VersionVector,
     event::{Membership, MessageKey, Stance},
     merge::contact::Side,
 };
@@ -21,6 +21,8 @@ struct Meaning {
     edits: BTreeMap<(RoomId, MessageKey), BTreeMap<Pos, Option<String>>>,
     reactions: BTreeMap<(RoomId, MessageKey, UserId, Emoji), (Pos, bool)>,
     marks: BTreeMap<(UserId, RoomId), (Pos, VersionVector)>,
+    /// Everything that marks over folds ever covered.
+    folded_marks: Vec<(UserId, RoomId, FoldedVector)>,
     deleted_users: BTreeSet<UserId>,
     deleted_rooms: BTreeSet<RoomId>,
     deleted_messages: BTreeSet<(RoomId, MessageKey)>,
@@ -65,6 +67,13 @@ impl Meaning {
                     let known = self.marks.entry((user, mark.room)).or_insert((mark.pos, mark.seen.clone()));
                     known.0 = known.0.max(mark.pos);
                     known.1.merge(&mark.seen);
+                }
+                EventBody::FoldedReadMarked(mark) => {
+                    let place =
+                        self.marks.entry((user, mark.room)).or_insert((mark.pos, VersionVector::default()));
+                    place.0 = place.0.max(mark.pos);
+                    let seen = mark.seen.iter().cloned();
+                    self.folded_marks.extend(seen.map(|seen| (user, mark.room, seen)));
                 }
                 EventBody::UserDeleted(_) => {
                     self.deleted_users.insert(user);
@@ -128,10 +137,19 @@ impl Meaning {
                 return Some(format!("the reaction of {user} to {message:?} is {on}"));
             }
         }
+        let rooms = store.room_reader().unwrap();
         for (&(user, room), (pos, seen)) in &self.marks {
-            let shown = records.read_mark(user, room).unwrap();
-            if shown.is_none_or(|shown| shown.pos != *pos || shown.seen != *seen) {
+            let shown = rooms.read_mark(user, room).unwrap();
+            if shown.is_none_or(|shown| shown.pos != *pos || !shown.seen.covers(seen)) {
                 return Some(format!("{user} has read {room} up to {pos}"));
+            }
+        }
+        for (user, room, seen) in &self.folded_marks {
+            // A fold whose base was lost with a disk is known to nobody.
+            let seen = store.fold(seen.fold).unwrap().map(|fold| seen.over(fold));
+            let shown = rooms.read_mark(*user, *room).unwrap();
+            if seen.is_some_and(|seen| shown.is_none_or(|shown| !shown.seen.covers(&seen))) {
+                return Some(format!("what {user} has read of {room} is unread again"));
             }
         }
         let is_there = |user: &&UserId| records.existing_account(**user).unwrap().is_some();

@@ -118,7 +118,8 @@ impl World {
                     Err(Denied::Failed(error)) => Err(error),
                     mark => Ok(mark.ok()),
                 });
-                let mark = mark.flatten()?;
+                let mut mark = mark.flatten()?;
+                mark.over_folds = run.replica().peers_know_folds();
                 decide(move |tables| read::decide(tables, user, &mark))
             }
         })

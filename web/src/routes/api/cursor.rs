@@ -48,7 +48,7 @@ pub struct CursorFor(pub UserId);
 /// Waits until this node has everything that the request's cursor covers. Refuses with `unavailable` if a reachable node
 /// has more but this node does not get it in time. If no reachable node has it, the request is answered from what is here.
 pub async fn wait(cursors: &dyn Cursors, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(cursor) = sent(cursors, headers) else { return Ok(()) };
+    let Some(cursor) = sent(cursors, headers).await else { return Ok(()) };
     match cursors.wait_for(&cursor.vector).await {
         CatchUpOutcome::All | CatchUpOutcome::Missing => Ok(()),
         CatchUpOutcome::TooSlow => Err(Refusal::new(ErrorCode::Unavailable, texts::node::BEHIND_CURSOR)),
@@ -62,12 +62,12 @@ impl FromRequestParts<AppState> for SentCursor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
-        Ok(Self(sent(&*state.cursors, &parts.headers)))
+        Ok(Self(sent(&*state.cursors, &parts.headers).await))
     }
 }
 
-fn sent(cursors: &dyn Cursors, headers: &HeaderMap) -> Option<Cursor> {
-    cursors.open(headers.get(NAME)?.to_str().ok()?).ok()
+async fn sent(cursors: &dyn Cursors, headers: &HeaderMap) -> Option<Cursor> {
+    cursors.open(headers.get(NAME)?.to_str().ok()?).await.ok()
 }
 
 /// Returns the current cursor of this node, sealed for a user.

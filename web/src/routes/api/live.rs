@@ -63,7 +63,7 @@ async fn open_account_socket(
     let last_seen_pos = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let resume_point = match query.cursor {
         None => ResumePoint::Nothing,
-        Some(text) => match deps.cursors.open(&text) {
+        Some(text) => match deps.cursors.open(&text).await {
             Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => {
                 ResumePoint::Cursor(cursor, text)
             }

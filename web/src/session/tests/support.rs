@@ -154,7 +154,7 @@ impl Cursors for Memory {
         "0".into()
     }
 
-    fn open(&self, text: &str) -> Result<Cursor, CursorError> {
+    async fn open(&self, text: &str) -> Result<Cursor, CursorError> {
         let n: u64 = text.parse().map_err(|_| CursorError::Unreadable)?;
         let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
         Ok(Cursor { owner, vector: [(ORIGIN, Seq(n))].into_iter().collect(), greatest: Hlc(n) })
