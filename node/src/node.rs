@@ -90,6 +90,12 @@ pub enum StartError {
         .0.peer, .0.theirs, .0.ours
     )]
     NoCommonVersion(NoCommonVersion),
+    /// The cluster has switched to another secret.
+    #[error(
+        "the node at {0} no longer accepts the cluster secret given, which was rotated: put the new secret into the first \
+         line of this node's secret file, and keep this one in the second"
+    )]
+    RetiredSecret(SocketAddr),
     /// The data directory is a copy of a running node's.
     #[error(
         "the node at {0} knows a running node with this node's identity: was the data directory copied? \
@@ -99,7 +105,8 @@ pub enum StartError {
     /// The data directory belongs to a cluster, but a different secret or none was given.
     #[error(
         "the data directory {0} belongs to a cluster, but the secret given is not that cluster's, or none was given; \
-         give that cluster's --cluster-secret, or another --data-dir"
+         give that cluster's --cluster-secret, or another --data-dir. If the secret is being rotated: the new one in the \
+         first line of the secret file, the one that this node used last in the second"
     )]
     OtherCluster(String),
 }
@@ -149,6 +156,10 @@ impl Node {
             save_members: {
                 let dir = dir.clone();
                 Box::new(move |members| dir.write_members(members))
+            },
+            save_secret: {
+                let dir = dir.clone();
+                Arc::new(move |secret| dir.set_cluster(secret))
             },
         })
         .await?;
@@ -270,7 +281,7 @@ fn open_store(
     }
     dir.create()?;
     dir.tighten();
-    let fingerprint = cluster.map(|cluster| cluster.keys.fingerprint.clone());
+    let fingerprint = cluster.map(|cluster| cluster.keys.active.fingerprint.to_string());
     let new = identity.in_cluster(fingerprint);
     match mode {
         StartMode::New => dir.create_identity(&new)?,

@@ -293,6 +293,9 @@ impl Links {
             Some(error) if CloseCode::of(error) == Some(CloseCode::Stopping) => {
                 tracing::info!(%peer, %address, "the peer is stopping");
             }
+            Some(error) if CloseCode::of(error) == Some(CloseCode::OldSecret) => {
+                tracing::info!(%peer, %address, "the cluster's secret was rotated: linking again under the new one");
+            }
             Some(reason) => tracing::warn!(%peer, %address, %reason, "lost the link to a peer"),
             None => tracing::warn!(%peer, %address, "lost the link to a peer: it is silent"),
         }

@@ -16,16 +16,19 @@ mod mesh;
 mod metrics;
 mod presence;
 mod refusal_log;
+mod refusals;
 mod replication;
+mod rotation;
 mod targets;
+mod trust;
 mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
     dialer::Dialer,
-    endpoint::open,
+    endpoint::{PeerEndpoint, open},
     join_addresses::{JoinProblem, JoinReason},
-    keys::{ClusterKeys, KeyError},
+    keys::{ClusterKeys, HeldKeys, KeyError},
     link::{LinkSender, NotSent},
     links::Links,
     members::{Members, SaveMembers},
@@ -35,5 +38,6 @@ pub use self::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
         EndRefill, PeerReport, Report, StartState,
     },
+    rotation::{Adopted, Phase, adopt, phase},
     verdicts::{NoCommonVersion, Verdicts},
 };

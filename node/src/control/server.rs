@@ -118,6 +118,17 @@ async fn answer(
                 Err(_) => Answer::Error(texts::COMMAND_FAILED.to_owned()),
             }
         }
+        Ok(Question::RotateSecret { go_on }) => match source.rotation.clone() {
+            None => Answer::Error(texts::NO_CLUSTER.to_owned()),
+            Some(rotation) => {
+                let (progress, lines) = mpsc::channel(PROGRESS_MAX);
+                // Not a task of its own: it stops waiting when the caller goes.
+                match wait_with_progress(&mut writer, lines, rotation.rotate(go_on, progress)).await? {
+                    Ok(text) => Answer::Done(text),
+                    Err(text) => Answer::Error(text),
+                }
+            }
+        },
         Ok(Question::Verify { scopes }) => {
             // The check may go on for a moment after its caller has gone: no other may start meanwhile.
             let Ok(check_permit) = Arc::clone(checks).try_acquire_owned() else {

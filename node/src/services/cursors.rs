@@ -15,6 +15,7 @@ use starling_web::{
 use tokio::time::timeout;
 
 use super::context::ServiceContext;
+use crate::key_derivation::Replaceable;
 
 /// The time after which every peer has confirmed what it holds.
 const CONFIRMED_WITHIN: Duration = Duration::from_millis(2 * COALESCE_MS);
@@ -27,18 +28,19 @@ pub struct CursorsService {
     pub(crate) context: ServiceContext,
     /// Publishes the commit point.
     pub lanes: Arc<Lanes>,
-    /// Seals cursors; the same on every node of a cluster.
-    pub cursor_key: CursorKey,
+    /// The first seals cursors, and all open them; the same on every node of a cluster.
+    pub cursor_keys: Replaceable<Vec<CursorKey>>,
 }
 
 impl CursorsService {
     fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
         let nonce = self.context.environment.random::<NONCE_BYTES>();
         let cursor = Cursor { owner, vector, greatest };
-        self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
+        let keys = self.cursor_keys.get();
+        keys[0].seal(&cursor, nonce).unwrap_or_else(|_| {
             // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
             let cursor = Cursor { vector: VersionVector::default(), ..cursor };
-            self.cursor_key.seal(&cursor, nonce).expect("an empty vector fits")
+            keys[0].seal(&cursor, nonce).expect("an empty vector fits")
         })
     }
 
@@ -92,6 +94,15 @@ impl Cursors for CursorsService {
     }
 
     fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
-        self.cursor_key.open(cursor)
+        let keys = self.cursor_keys.get();
+        let mut opened = Err(CursorError::Unreadable);
+        for key in keys.iter() {
+            opened = key.open(cursor);
+            // Only a cursor that was sealed under another key may open with the next one.
+            if !matches!(opened, Err(CursorError::Unreadable)) {
+                break;
+            }
+        }
+        opened
     }
 }

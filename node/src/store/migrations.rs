@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     end_sessions_for_good,
     keep_service_keys,
     shorten_events,
+    know_cluster,
 ];
 
 /// The version that this build reads and writes.
@@ -104,6 +105,11 @@ fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
     drop(log);
     super::apply::create_views(transaction)?;
     rebuild_unless_empty(transaction)
+}
+
+/// 9: the cluster's id and the rotation of its secret have views. Only their few events are applied, without a rebuild.
+fn know_cluster(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    super::cluster::apply_stored(transaction)
 }
 
 /// Reads the version of a store; 0 if it is empty.

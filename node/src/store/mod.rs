@@ -4,6 +4,7 @@
 
 mod apply;
 mod change;
+mod cluster;
 mod commit;
 mod damage;
 mod decide;
@@ -41,6 +42,7 @@ use self::damage::GuardedDatabase;
 pub use self::{
     apply::Tables,
     change::Change,
+    cluster::SecretLog,
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
     damage::without_panic,
     decide::{Decide, Decision, PostCheck},

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use redb::{ReadableDatabase, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 use starling_protocol::{Digest, Event, Scope, ScopeDigest, VersionVector};
 
 use super::{
@@ -219,6 +219,11 @@ impl Store {
             see(&page)?;
         }
     }
+}
+
+/// Whether the views are to be filled again at the next open.
+pub(super) fn is_rebuilding(transaction: &WriteTransaction) -> Result<bool, StoreError> {
+    Ok(transaction.open_table(tables::META)?.get(REBUILDING)?.is_some())
 }
 
 /// Empties the views; they are filled again at the next open at the latest.

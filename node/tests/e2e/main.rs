@@ -23,6 +23,7 @@ mod resume;
 mod resync;
 mod rooms;
 mod scripts;
+mod secret_rotation;
 mod shared_names;
 mod single;
 mod stalls;

@@ -1,15 +1,15 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it. The next is 43; 33, 36 to 39 and 41 were left out.
+//! constants above it. The next are 43 to 46, then 50; 33, 36 to 39 and 41 were left out.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
 use super::{
-    InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
-    MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated, ReactionChanged, Scope,
-    message_id_scope,
+    ClusterIdDrawn, InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted,
+    MembershipChanged, MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated,
+    ReactionChanged, Scope, SecretSwitched, SecretsReported, message_id_scope,
     messages::{GuestPosted, TextEdited},
     people::{
         ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
@@ -151,6 +151,9 @@ kinds! {
     34 => ServiceKeySealed,
     35 => SessionOpened,
     40 => MessageEdited,
+    47 => ClusterIdDrawn,
+    48 => SecretSwitched,
+    49 => SecretsReported,
 }
 
 impl EventBody {

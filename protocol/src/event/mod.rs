@@ -2,6 +2,7 @@
 //! An event always travels as the bytes that its writer encoded. Kinds that this version doesn't know are kept.
 
 mod body;
+mod cluster;
 mod messages;
 mod people;
 mod rooms;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{body::EventBody, cluster::*, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},

@@ -21,8 +21,8 @@ use starling_protocol::{
 };
 
 use super::{
-    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
-    views::ServiceKey,
+    Change, StoreError, cluster, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub,
+    tables, views::ServiceKey,
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
@@ -136,11 +136,8 @@ impl<'txn> Tables<'txn> {
         if let Some(user) = event.scope.as_user() {
             self.apply_person(user, event)?;
         }
-        if let EventBody::ServiceKeySealed(sealed) = &event.body
-            && event.scope == Scope::cluster()
-        {
-            let rule = |state| service_key::apply(state, event.pos(), sealed);
-            self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
+        if event.scope == Scope::cluster() {
+            self.apply_cluster(event)?;
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {
@@ -155,6 +152,14 @@ impl<'txn> Tables<'txn> {
             }
         }
         Ok(Vec::new())
+    }
+
+    fn apply_cluster(&mut self, event: &Event) -> Result<(), StoreError> {
+        if let EventBody::ServiceKeySealed(sealed) = &event.body {
+            let rule = |state| service_key::apply(state, event.pos(), sealed);
+            self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
+        }
+        cluster::apply(&mut self.records, &mut self.book, event)
     }
 
     fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {

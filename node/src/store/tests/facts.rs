@@ -140,12 +140,25 @@ fn service_key() -> impl Strategy<Value = ServiceKeyId> {
     (0_u8..2).prop_map(|n| ServiceKeyId([n; 16]))
 }
 
-/// Seals of two keys under two secrets.
+/// Seals of two keys under two secrets, ids of the cluster, switches between three secrets, and reports of them.
 fn of_the_cluster() -> impl Strategy<Value = Fact> {
-    (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
+    let sealed = (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
         let secret = SecretId([secret; 16]);
-        (Scope::cluster(), ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into())
-    })
+        ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into()
+    });
+    let secret = || (0_u8..3).prop_map(|n| SecretFingerprint([n; 16]));
+    let body = prop_oneof![
+        sealed,
+        (0_u8..3).prop_map(|n| ClusterIdDrawn { id: ClusterId([n; 16]) }.into()),
+        (secret(), secret()).prop_map(|(from, to)| SecretSwitched { from, to }.into()),
+        (secret(), option::of(secret()), secret()).prop_map(|(newest, older, uses)| SecretsReported {
+            newest,
+            older,
+            uses
+        }
+        .into()),
+    ];
+    body.prop_map(|body: EventBody| (Scope::cluster(), body))
 }
 
 fn of_people() -> impl Strategy<Value = Fact> {
