@@ -27,7 +27,7 @@ pub use self::{
     core::{Core, CoreStart},
 };
 use crate::{
-    cluster::{EndRefill, KeyError, NoCommonVersion},
+    cluster::{CertificateError, EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
@@ -77,10 +77,13 @@ pub enum StartError {
     /// The keys of the cluster cannot be derived.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The operator's CA or certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A peer has a different cluster secret.
     #[error(
-        "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
-         --cluster-secret as the others"
+        "the node at {0} belongs to another cluster: the cluster secrets differ, or the CAs; give this node the same \
+         --cluster-secret as the others, and the same --cluster-ca if they have one"
     )]
     WrongSecret(SocketAddr),
     /// A peer speaks no wire version that this build speaks.

@@ -136,7 +136,7 @@ impl SealerWatch {
     /// Waits until they were replaced since the last call.
     pub async fn replaced(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

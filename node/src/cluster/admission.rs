@@ -326,5 +326,6 @@ impl Links {
 fn named_by_certificate(connection: &Connection) -> Option<NodeId> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    node_of(chain.first()?)
+    // The only one, or the one beside an operator's certificate.
+    node_of(chain.last()?)
 }

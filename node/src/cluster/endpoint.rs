@@ -20,6 +20,7 @@ use starling_protocol::{NodeId, event::SecretFingerprint};
 
 use super::{
     keys::{CLUSTER_NAME, HeldKeys, KeyError},
+    own_certificate::OwnCertificate,
     trust::{PeerVerifier, Tls},
 };
 use crate::environment::Environment;
@@ -39,20 +40,21 @@ const INCOMING_MAX: usize = 256;
 /// The length of connection ids: enough to be unique.
 const CONNECTION_ID_BYTES: usize = 8;
 
-/// Makes the endpoint on a bound socket.
+/// Makes the endpoint on a bound socket; `own` is the operator's certificate, if there is one.
 pub fn open(
     environment: &Arc<dyn Environment>,
     socket: Arc<dyn AsyncUdpSocket>,
     keys: &HeldKeys,
+    own: Option<OwnCertificate>,
     node: NodeId,
 ) -> Result<PeerEndpoint, KeyError> {
-    let (server, client, verifier) = configure(environment, keys, &BTreeSet::new(), node)?;
+    let (server, client, verifier) = configure(environment, keys, &BTreeSet::new(), own.as_ref(), node)?;
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
     // that the peers believe. Quinn's own ids would not do: it drops packets with an id that it did not make itself.
     // Each node has its own key, or one node could be made to reset a connection of another (RFC 9000, section 21.11).
     // It is that of the secret in use at the start, and stays so.
-    let own = hmac::sign(&keys.active.reset_key, &node.0);
-    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
+    let of_node = hmac::sign(&keys.active.reset_key, &node.0);
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, of_node.as_ref());
     let mut endpoint_config = EndpointConfig::new(Arc::new(reset_key));
     let ids = Arc::clone(environment);
     endpoint_config.cid_generator(move || Box::new(RandomIds(Arc::clone(&ids))));
@@ -63,7 +65,7 @@ pub fn open(
     endpoint.set_default_client_config(client.clone());
     let trust = Mutex::new((client, verifier));
     let replaced = AtomicU64::new(0);
-    Ok(PeerEndpoint { environment: Arc::clone(environment), endpoint, node, trust, replaced })
+    Ok(PeerEndpoint { environment: Arc::clone(environment), endpoint, node, own, trust, replaced })
 }
 
 /// The endpoint, whose trust can be replaced while the cluster's secret is rotated.
@@ -72,6 +74,7 @@ pub struct PeerEndpoint {
     /// The QUIC endpoint on the UDP socket.
     pub endpoint: Endpoint,
     node: NodeId,
+    own: Option<OwnCertificate>,
     trust: Mutex<(ClientConfig, PeerVerifier)>,
     /// How often the keys were replaced.
     replaced: AtomicU64,
@@ -84,7 +87,8 @@ impl PeerEndpoint {
         keys: &HeldKeys,
         retired: &BTreeSet<SecretFingerprint>,
     ) -> Result<(), KeyError> {
-        let (server, client, verifier) = configure(&self.environment, keys, retired, self.node)?;
+        let (server, client, verifier) =
+            configure(&self.environment, keys, retired, self.own.as_ref(), self.node)?;
         self.endpoint.set_server_config(Some(server));
         *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = (client, verifier);
         self.replaced.fetch_add(1, Ordering::Relaxed);
@@ -118,10 +122,11 @@ fn configure(
     environment: &Arc<dyn Environment>,
     keys: &HeldKeys,
     retired: &BTreeSet<SecretFingerprint>,
+    own: Option<&OwnCertificate>,
     node: NodeId,
 ) -> Result<(ServerConfig, ClientConfig, PeerVerifier), KeyError> {
     let Tls { server, client, verifier } =
-        Tls::new(keys, retired, node, &environment.random(), &environment.wire_offers())?;
+        Tls::new(keys, retired, own, node, &environment.random(), &environment.wire_offers())?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);

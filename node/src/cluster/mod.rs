@@ -14,6 +14,7 @@ mod members;
 mod membership;
 mod mesh;
 mod metrics;
+mod own_certificate;
 mod presence;
 mod refusal_log;
 mod refusals;
@@ -33,6 +34,7 @@ pub use self::{
     links::Links,
     members::{Members, SaveMembers},
     membership::Membership,
+    own_certificate::{CertificateError, OwnCertificate},
     presence::{PresenceMap, PresenceNotifier},
     replication::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,

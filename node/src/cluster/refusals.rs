@@ -102,7 +102,7 @@ impl Links {
                 tracing::warn!(%peer, times, "refused a node that only has a cluster secret that was rotated: put the new one into the first line of its secret file");
             }
             _ => {
-                tracing::warn!(%peer, times, %error, "handshake refused: does the other node have a different cluster secret?");
+                tracing::warn!(%peer, times, %error, "handshake refused: does the other node have a different cluster secret, or another [cluster] ca?");
             }
         }
         true

@@ -8,17 +8,24 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::{
-        ResolvesClientCert, WebPkiServerVerifier,
+        ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+    },
+    server::{
+        ClientHello, ResolvesServerCert, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
     sign::CertifiedKey,
 };
 use starling_protocol::{NodeId, event::SecretFingerprint};
 
-use super::keys::{CA_NAME, HeldKeys, KeyError, key_pair};
+use super::{
+    keys::{CA_NAME, HeldKeys, KeyError, key_pair},
+    own_certificate::OwnCertificate,
+};
 
 /// Decides whether a certificate chain is one of a node of this cluster.
 pub(super) type PeerVerifier = Arc<dyn ClientCertVerifier>;
@@ -40,40 +47,45 @@ fn accepted<'a>(
 }
 
 impl Tls {
-    /// Makes the configurations, with new leaf certificates for this node; `leaf` is their private key. `offers` are the
-    /// names of its wire versions.
+    /// Makes the configurations. Without an operator's certificate this node gets a new leaf certificate, of which `leaf` is the
+    /// private key. `offers` are the names of its wire versions.
     pub(super) fn new(
         keys: &HeldKeys,
         retired: &BTreeSet<SecretFingerprint>,
+        own: Option<&OwnCertificate>,
         node: NodeId,
         leaf: &[u8; 32],
         offers: &[&str],
     ) -> Result<Self, KeyError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = key_pair(leaf)?;
+        let drawn = key_pair(leaf)?;
+        let (chain, key) = own.map_or((&[][..], &drawn), |own| (&own.chain, &own.key));
         let mut roots = RootCertStore::empty();
-        let mut own = Vec::new();
+        let mut leaves = Vec::new();
         for keys in accepted(keys, retired) {
             roots.add(keys.ca().clone())?;
             let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-            let certified = CertifiedKey::from_der(vec![keys.issue(node, &key)?], private, &provider)?;
-            own.push((keys.fingerprint, Arc::new(certified)));
+            let chain = chain.iter().cloned().chain([keys.issue(node, key)?]).collect();
+            let certified = CertifiedKey::from_der(chain, private, &provider)?;
+            leaves.push((keys.fingerprint, Arc::new(certified)));
         }
-        let (roots, own) = (Arc::new(roots), Arc::new(OwnLeaves { own, retired: retired.clone() }));
+        let names = roots.subjects();
+        let derived = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let own = own.map(|own| Arc::clone(&own.verifier));
+        let verifier = Arc::new(Verifier { derived: derived.build()?, own, names, retired: retired.clone() });
+        let leaves = Arc::new(OwnLeaves { own: leaves, retired: retired.clone() });
         let versions = &[&rustls::version::TLS13];
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
         let offers: Vec<_> = offers.iter().map(|name| name.as_bytes().to_vec()).collect();
         let mut server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)?
-            .with_client_cert_verifier(Arc::clone(&verifier))
-            .with_cert_resolver(Arc::clone(&own) as _);
+            .with_client_cert_verifier(Arc::clone(&verifier) as _)
+            .with_cert_resolver(Arc::clone(&leaves) as _);
         server.alpn_protocols.clone_from(&offers);
-        let mut client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let mut client = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ServerVerifier::new(roots, provider, retired)?))
-            .with_client_cert_resolver(own);
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_client_cert_resolver(leaves);
         client.alpn_protocols = offers;
         // A resumed session would keep a peer's identity beyond its process.
         client.resumption = rustls::client::Resumption::disabled();
@@ -117,41 +129,58 @@ impl ResolvesClientCert for OwnLeaves {
     }
 }
 
-/// Verifies the certificates of dialled nodes as rustls does. It also tells them which CAs this node accepts, and says of a
-/// retired one that it is.
+/// Verifies the certificates of other nodes, on both sides of a link. It also tells them which CAs this node accepts, and says
+/// of a retired one that it is.
 #[derive(Debug)]
-struct ServerVerifier {
-    inner: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    /// Verifies certificates under the CAs that are derived from the secrets.
+    derived: Arc<dyn ClientCertVerifier>,
+    /// Verifies certificates under the operator's CA, if there is one.
+    own: Option<Arc<dyn ClientCertVerifier>>,
     names: Vec<DistinguishedName>,
     retired: BTreeSet<SecretFingerprint>,
 }
 
-impl ServerVerifier {
-    fn new(
-        roots: Arc<RootCertStore>,
-        provider: Arc<CryptoProvider>,
-        retired: &BTreeSet<SecretFingerprint>,
-    ) -> Result<Self, KeyError> {
-        let names = roots.subjects();
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
-        Ok(Self { inner, names, retired: retired.clone() })
+impl Verifier {
+    /// Checks that a chain is that of a node. Under an operator's CA its last certificate is one of a derived CA for the same key.
+    fn check(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let member = match (&self.own, intermediates.split_last()) {
+            (None, None) => leaf,
+            (Some(own), Some((member, intermediates))) => {
+                own.verify_client_cert(leaf, intermediates, now)?;
+                if public_key(leaf).is_none() || public_key(leaf) != public_key(member) {
+                    return Err(CertificateError::ApplicationVerificationFailure.into());
+                }
+                member
+            }
+            // One of the two nodes has an operator's CA, and the other has none.
+            _ => return Err(CertificateError::UnknownIssuer.into()),
+        };
+        match self.derived.verify_client_cert(member, &[], now) {
+            Err(_) if issued_under(member).is_some_and(|secret| self.retired.contains(&secret)) => {
+                Err(CertificateError::Revoked.into())
+            }
+            verified => verified.map(drop),
+        }
     }
 }
 
-impl ServerCertVerifier for ServerVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
+        // Every node has the same name here; its hello is compared with the one in its certificate.
+        _: &ServerName<'_>,
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(leaf, intermediates, name, ocsp, now);
-        verified.map_err(|error| match issued_under(leaf) {
-            Some(secret) if self.retired.contains(&secret) => CertificateError::Revoked.into(),
-            _ => error,
-        })
+        self.check(leaf, intermediates, now).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -160,7 +189,7 @@ impl ServerCertVerifier for ServerVerifier {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, leaf, signed)
+        self.derived.verify_tls12_signature(message, leaf, signed)
     }
 
     fn verify_tls13_signature(
@@ -169,16 +198,58 @@ impl ServerCertVerifier for ServerVerifier {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, leaf, signed)
+        self.derived.verify_tls13_signature(message, leaf, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.derived.supported_verify_schemes()
     }
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         Some(&self.names)
     }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.check(leaf, intermediates, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.derived.verify_tls12_signature(message, leaf, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.derived.verify_tls13_signature(message, leaf, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.derived.supported_verify_schemes()
+    }
+}
+
+/// Returns the public key of a certificate.
+fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    Some(webpki::EndEntityCert::try_from(certificate).ok()?.subject_public_key_info())
 }
 
 /// Returns the secret whose CA is named as the issuer of a certificate. Nothing proves that it was the issuer.

@@ -48,6 +48,9 @@ pub enum ConfigError {
         "the two cluster secrets are the same: the first line must be a new one, such as 'starling cluster secret' prints"
     )]
     SecretsEqual,
+    /// Not all files of an operator's CA are given.
+    #[error("an own CA needs all three files: cluster.ca, cluster.cert and cluster.key")]
+    CertificatePart,
     /// There are settings of a cluster, but no secret.
     #[error(
         "a cluster needs a secret that all its nodes share: create one with 'starling cluster secret' \

@@ -223,6 +223,15 @@ pub struct ServeFlags {
     /// File with the secret of the cluster; while it is rotated, the new one in the first line and the old one in the second.
     #[arg(long, env = "STARLING_CLUSTER_SECRET_FILE", value_name = "FILE")]
     pub cluster_secret_file: Option<PathBuf>,
+    /// PEM file of an own CA that vouches for all nodes, in addition to the secret; needs --cluster-cert and --cluster-key.
+    #[arg(long, env = "STARLING_CLUSTER_CA", value_name = "FILE")]
+    pub cluster_ca: Option<PathBuf>,
+    /// PEM file with this node's certificate under that CA, for client authentication, followed by intermediate ones.
+    #[arg(long, env = "STARLING_CLUSTER_CERT", value_name = "FILE")]
+    pub cluster_cert: Option<PathBuf>,
+    /// PEM file (PKCS#8) with the private key of that certificate.
+    #[arg(long, env = "STARLING_CLUSTER_KEY", value_name = "FILE")]
+    pub cluster_key: Option<PathBuf>,
     /// Settings of password hashing.
     #[command(flatten)]
     pub auth: AuthFlags,

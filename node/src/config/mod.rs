@@ -136,6 +136,19 @@ pub struct ClusterConfig {
     pub secret_from: Option<PathBuf>,
     /// The file to watch for other secrets, if it holds nothing else.
     pub secret_file: Option<PathBuf>,
+    /// The operator's CA and certificate, if there are.
+    pub certificate: Option<CertificateFiles>,
+}
+
+/// The PEM files of an operator's own CA.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificates of the CA.
+    pub ca: PathBuf,
+    /// The node's certificate, followed by intermediate ones.
+    pub cert: PathBuf,
+    /// The private key of the certificate.
+    pub key: PathBuf,
 }
 
 /// The format of log lines.
@@ -222,16 +235,46 @@ fn resolve_cluster(flags: &ServeFlags, file: &file::Cluster) -> Result<Option<Cl
     let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
     let expect_peers = flags.cluster_expect_peers.or(file.expect_peers).unwrap_or(false);
     let listen = flags.cluster_listen.or(file.listen);
+    let certificate = resolve_certificate(flags, file)?;
     Ok(match secrets {
         Some(secrets) => {
             let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
-            Some(ClusterConfig { listen, advertise, join, expect_peers, secrets, secret_from, secret_file })
+            Some(ClusterConfig {
+                listen,
+                advertise,
+                join,
+                expect_peers,
+                secrets,
+                secret_from,
+                secret_file,
+                certificate,
+            })
         }
-        None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
+        None if listen.is_some()
+            || advertise.is_some()
+            || !join.is_empty()
+            || expect_peers
+            || certificate.is_some() =>
+        {
             return Err(ConfigError::SecretMissing);
         }
         None => None,
     })
+}
+
+/// Resolves the files of an operator's CA; `None` if none is given.
+fn resolve_certificate(
+    flags: &ServeFlags,
+    file: &file::Cluster,
+) -> Result<Option<CertificateFiles>, ConfigError> {
+    let ca = flags.cluster_ca.clone().or(file.ca.clone());
+    let cert = flags.cluster_cert.clone().or(file.cert.clone());
+    let key = flags.cluster_key.clone().or(file.key.clone());
+    match (ca, cert, key) {
+        (None, None, None) => Ok(None),
+        (Some(ca), Some(cert), Some(key)) => Ok(Some(CertificateFiles { ca, cert, key })),
+        _ => Err(ConfigError::CertificatePart),
+    }
 }
 
 /// Resolves the settings of the public listener.

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rustls::pki_types::UnixTime;
 use starling_protocol::{event::SecretFingerprint, frame::peer::Member};
 use tokio::{
     sync::mpsc,
@@ -13,8 +14,8 @@ use tokio::{
 use super::StartError;
 use crate::{
     cluster::{
-        self, Acceptor, Dialer, DriverInput, HeldKeys, Links, Members, Membership, PeerEndpoint, PresenceMap,
-        Verdicts,
+        self, Acceptor, Dialer, DriverInput, HeldKeys, Links, Members, Membership, OwnCertificate,
+        PeerEndpoint, PresenceMap, Verdicts,
     },
     config::{ClusterConfig, Config},
     data_dir::Identity,
@@ -88,11 +89,14 @@ impl<'a> ClusterStart<'a> {
             None => None,
         };
         let keys = HeldKeys::derive(&self.cluster.secrets, in_use)?.ok_or_else(other)?;
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(environment.now_ms()));
+        let own =
+            self.cluster.certificate.as_ref().map(|files| OwnCertificate::load(files, now)).transpose()?;
         let listen = self.cluster.listen;
         let socket = environment
             .bind_udp(listen)
             .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let peers = Arc::new(cluster::open(environment, socket, &keys, node)?);
+        let peers = Arc::new(cluster::open(environment, socket, &keys, own, node)?);
         let endpoint = peers.endpoint.clone();
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;

@@ -140,17 +140,16 @@ impl Core {
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 
-        let context = ServiceContext {
-            environment,
-            store: Arc::clone(&store),
-            writer: writer.clone(),
-            driver: driver.clone(),
-        };
         let services = Services::start(ServicesStart {
             config,
             identity,
             cluster: cluster.as_ref(),
-            context,
+            context: ServiceContext {
+                environment,
+                store: Arc::clone(&store),
+                writer: writer.clone(),
+                driver: driver.clone(),
+            },
             metrics: &metrics,
             presence: &presence,
             supervisor: &supervisor,

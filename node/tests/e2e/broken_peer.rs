@@ -77,7 +77,7 @@ fn endpoint(offers: Vec<&'static str>) -> Endpoint {
     let keys = HeldKeys::derive(&secrets, None).unwrap().unwrap();
     let machine: Arc<dyn Environment> = Arc::new(Build(offers));
     let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    cluster::open(&machine, socket, &keys, ME).unwrap().endpoint
+    cluster::open(&machine, socket, &keys, None, ME).unwrap().endpoint
 }
 
 /// A node, and the address where it takes links.

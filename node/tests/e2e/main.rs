@@ -18,6 +18,7 @@ mod mesh;
 mod messages;
 mod openapi;
 mod operations;
+mod own_ca;
 mod process;
 mod resume;
 mod resync;

@@ -23,10 +23,13 @@ use harness::{
     visitor::{Visitor, sent_to},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::interval};
 
 /// Promise: no pair of nodes is without a link for longer.
 const NO_LINK_MAX: Duration = Duration::from_secs(5);
+
+/// The interval of posts, and of looks at the links: each is a connection, and a node has so many for one address.
+const LOAD_EVERY: Duration = Duration::from_millis(20);
 
 /// Writes the secret file of a node, as an editor does that moves a finished file into place.
 fn give(node: &Node, secrets: &[&str]) {
@@ -125,8 +128,9 @@ impl Load {
         let target = format!("/rooms/{room}/messages");
         let at = https.clone();
         let posts = tokio::spawn(async move {
-            let mut ids = Vec::new();
+            let (mut ids, mut every) = (Vec::new(), interval(LOAD_EVERY));
             while !stopped.load(Ordering::Relaxed) {
+                every.tick().await;
                 let node = at[ids.len() % at.len()];
                 let body = json!({"body": format!("under load {}", ids.len())});
                 let answer = account.call(node, "POST", &target, Some(body)).await;
@@ -144,7 +148,9 @@ impl Load {
         // The longest time for which some node had not all links.
         let links = tokio::spawn(async move {
             let (mut longest, mut whole_at) = (Duration::ZERO, Instant::now());
+            let mut every = interval(LOAD_EVERY);
             while !stopped.load(Ordering::Relaxed) {
+                every.tick().await;
                 let wanted = format!("starling_peers_linked {}", https.len() - 1);
                 let mut whole = true;
                 for &node in &https {
@@ -198,8 +204,8 @@ impl Sessions {
             assert_eq!(browser.me().await.0, 200, "the browser at {}", node.name);
             if resumes {
                 assert_eq!(self.program.status(node.http).await, 200, "the access token at {}", node.name);
-                let resumed = Live::connect(node.http, &self.program.access, Some(&self.cursor)).await;
-                let replayed = resumed.expect("they are let in").replay().await;
+                let connected = Live::connect(node.http, &self.program.access, Some(&self.cursor)).await;
+                let replayed = connected.expect("they are let in").replay().await;
                 assert!(
                     replayed.iter().all(|frame| frame["type"] != "resync"),
                     "{}: {replayed:?}",
@@ -269,8 +275,8 @@ async fn a_secret_is_rotated_under_load() {
     refuses(&nodes, &old).await;
     let newest = posts.last().unwrap();
     for node in &nodes {
-        let list = format!("/rooms/{room}/messages?limit=1");
-        let page = sessions.program.expect(node.http, "GET", &list, NONE, 200).await;
+        let target = format!("/rooms/{room}/messages?limit=1");
+        let page = sessions.program.expect(node.http, "GET", &target, NONE, 200).await;
         assert!(
             page["items"].as_array().is_some_and(|items| items.iter().any(|item| is(item, newest))),
             "{page}"

@@ -2,11 +2,16 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use clap::Parser;
 use quinn::{Connection, ConnectionError};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use starling_protocol::{NodeId, event::SecretFingerprint};
 
-use super::super::{HeldKeys, PeerEndpoint, open};
+use super::{
+    super::{HeldKeys, OwnCertificate, PeerEndpoint, open},
+    Tls,
+};
 use crate::{
-    config::{ClusterSecrets, Config, Flags},
+    config::{CertificateFiles, ClusterSecrets, Config, Flags},
     environment::{Environment, ThisMachine},
 };
 
@@ -32,7 +37,7 @@ fn peer(number: u8, lines: &[&str], uses: &str, switched: bool) -> PeerEndpoint 
     let keys = HeldKeys::derive(&secrets(lines), Some(fingerprint(uses))).unwrap().unwrap();
     let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
     let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let peer = open(&machine, socket, &keys, NodeId([number; 16])).unwrap();
+    let peer = open(&machine, socket, &keys, None, NodeId([number; 16])).unwrap();
     let retired: BTreeSet<_> = switched.then(|| fingerprint(OLD)).into_iter().collect();
     peer.replace_keys(&keys, &retired).unwrap();
     peer
@@ -97,4 +102,52 @@ async fn a_link_under_the_old_secret_is_no_longer_trusted_after_the_switch() {
     assert!(!one.trusts(&link));
     let [link, _kept] = dial(&one, &peer(3, &[NEW, OLD], OLD, false)).await.unwrap();
     assert!(one.trusts(&link));
+}
+
+/// An operator's CA, and certificates of two nodes under it.
+fn own_certificates() -> [OwnCertificate; 2] {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let (ca, issuer) = (params.self_signed(&key).unwrap().pem(), Issuer::new(params, key));
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    let ca = file("ca", ca);
+    [1, 2].map(|_| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["chat.example".to_owned()]).unwrap();
+        let cert = file("cert", params.signed_by(&key, &issuer).unwrap().pem());
+        let files = CertificateFiles { ca: ca.clone(), cert, key: file("key", key.serialize_pem()) };
+        OwnCertificate::load(&files, UnixTime::now()).unwrap()
+    })
+}
+
+/// Promise: under an operator's CA a node needs a certificate of it and one of the secret's CA, both for the key that it proves to
+/// have; a chain that has more than it needs is refused.
+#[test]
+fn under_an_own_ca_both_certificates_must_be_for_one_key() {
+    let ([one, other], [elsewhere, _]) = (own_certificates(), own_certificates());
+    let keys = |secret| HeldKeys::derive(&secrets(&[secret]), None).unwrap().unwrap();
+    let (ours, theirs) = (keys(OLD), keys(OTHER));
+    let verifier =
+        |own| Tls::new(&ours, &BTreeSet::new(), own, NodeId([1; 16]), &[7; 32], &[]).unwrap().verifier;
+    let member = |keys: &HeldKeys, key| keys.active.issue(NodeId([2; 16]), key).unwrap();
+    let (good, of_other_key) = (member(&ours, &one.key), member(&ours, &other.key));
+    let of_stranger = member(&theirs, &one.key);
+    let check = |own, leaf, more: &[CertificateDer<'static>]| {
+        verifier(own).verify_client_cert(leaf, more, UnixTime::now()).is_ok()
+    };
+    let leaf = &one.chain[0];
+    assert!(check(Some(&one), leaf, &[good.clone()]));
+    assert!(!check(Some(&one), leaf, &[of_other_key]), "a certificate of the secret for another node's key");
+    assert!(!check(Some(&one), leaf, &[of_stranger]), "another secret");
+    assert!(!check(Some(&one), leaf, &[]), "no certificate of the secret");
+    assert!(!check(Some(&one), &good, &[]), "none of the operator");
+    assert!(!check(Some(&elsewhere), leaf, &[good.clone()]), "another CA");
+    assert!(check(None, &good, &[]));
+    assert!(!check(None, &good, &[good.clone()]), "which of the two names the node?");
 }

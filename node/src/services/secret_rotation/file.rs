@@ -27,7 +27,7 @@ impl SecretFile {
         if !stands_still || found == self.taken {
             return None;
         }
-        self.taken = found.clone();
+        self.taken.clone_from(&found);
         Some(found)
     }
 }

@@ -16,7 +16,7 @@ use super::{RotationStatus, SecretRotation};
 use crate::{
     auth::ServiceKeySealer,
     cluster::Phase,
-    store::{Decision, StoreError, Tables},
+    store::{Decision, RecordsReader, StoreError, Tables},
     texts,
 };
 
@@ -94,7 +94,7 @@ impl SecretRotation {
 
     /// Returns the cluster's id, and draws it if there is none. It stays the same for ever, whatever the secret.
     pub async fn cluster_id(&self) -> Result<ClusterId, Refusal> {
-        let read = || self.context.find_or_catch_up(|records| records.cluster_id());
+        let read = || self.context.find_or_catch_up(RecordsReader::cluster_id);
         if let Some(id) = read().await? {
             return Ok(id);
         }

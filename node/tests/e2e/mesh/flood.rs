@@ -58,7 +58,7 @@ fn stranger(secret: &str) -> Endpoint {
     let keys = HeldKeys::derive(&secrets, None).unwrap().unwrap();
     let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
     let socket = Arc::new(Deaf(machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()));
-    cluster::open(&machine, socket, &keys, NodeId([9; 16])).unwrap().endpoint
+    cluster::open(&machine, socket, &keys, None, NodeId([9; 16])).unwrap().endpoint
 }
 
 /// Promise 14: handshakes are limited per client network, and a new node joins within 5 s while somebody opens 600
