@@ -21,11 +21,11 @@ use tokio::time::timeout;
 use super::{
     Links,
     acceptor::HandshakePermit,
+    alerts::shares_no_version,
     description::canonical,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender, agreed_version},
     links::Entry,
-    refusals::shares_no_version,
 };
 
 /// The longest wait for a peer's hello; its admission may ping for a second.

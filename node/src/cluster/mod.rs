@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod admission;
+mod alerts;
 mod description;
 mod dialer;
 mod endpoint;

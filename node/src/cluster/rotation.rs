@@ -9,8 +9,8 @@ use starling_protocol::{
     event::{SecretFingerprint, SecretsReported},
 };
 
-use super::{HeldKeys, KeyError};
-use crate::{config::ClusterSecrets, store::SecretLog};
+use super::keys::{HeldKeys, KeyError};
+use crate::{config::ClusterSecrets, store::cluster::SecretLog};
 
 /// The phase of a rotation, and the members that it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]

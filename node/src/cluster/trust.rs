@@ -23,7 +23,7 @@ use rustls::{
 use starling_protocol::{NodeId, event::SecretFingerprint};
 
 use super::{
-    keys::{CA_NAME, HeldKeys, KeyError, key_pair},
+    keys::{CA_NAME, ClusterKeys, HeldKeys, KeyError, key_pair},
     own_certificate::OwnCertificate,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Tls {
 fn accepted<'a>(
     keys: &'a HeldKeys,
     retired: &'a BTreeSet<SecretFingerprint>,
-) -> impl Iterator<Item = &'a Arc<super::ClusterKeys>> {
+) -> impl Iterator<Item = &'a Arc<ClusterKeys>> {
     let in_use = keys.active.fingerprint;
     keys.all().filter(move |keys| keys.fingerprint == in_use || !retired.contains(&keys.fingerprint))
 }

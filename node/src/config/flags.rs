@@ -93,13 +93,13 @@ pub enum ClusterCommand {
         /// Write the secret to this new file, which only its owner can read.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// Rotation.
+        /// A command about the secret of a running cluster.
         #[command(subcommand)]
         command: Option<SecretCommand>,
     },
 }
 
-/// What to do about a cluster's secret.
+/// Change the secret of a running cluster.
 #[derive(Debug, Subcommand)]
 pub enum SecretCommand {
     /// Switch a running cluster to a new secret, once every node has it in the first line of its secret file, and the old

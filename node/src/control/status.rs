@@ -14,7 +14,7 @@ use crate::{
     cluster::{DriverHandle, Links, Phase, PresenceMap},
     disk_space::DiskSpace,
     logging::{LastErrors, Logged},
-    services::{RotationStatus, SecretRotation},
+    services::secret_rotation::{RotationStatus, SecretRotation},
     store::Store,
     texts,
     writer::WriterHandle,

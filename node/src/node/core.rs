@@ -35,7 +35,8 @@ use crate::{
     fan_out::FanOut,
     metrics::Metrics,
     services::{
-        AccountsService, AdministrationService, SaveSecret, Scrubbing, SecretRotation, ServiceContext,
+        AccountsService, AdministrationService, Scrubbing, ServiceContext,
+        secret_rotation::{SaveSecret, SecretRotation},
     },
     store::Store,
     supervisor::{SupervisedTask, Supervisor},

@@ -21,8 +21,9 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
-        KeyUsers, LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
-        QuickRoomsService, SaveSecret, Scrubbing, SecretRotation, SecretRotationStart, ServiceContext,
+        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
+        QuickRoomsService, Scrubbing, ServiceContext,
+        secret_rotation::{KeyUsers, SaveSecret, SecretRotation, SecretRotationStart},
     },
     supervisor::Supervisor,
 };

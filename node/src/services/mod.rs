@@ -12,7 +12,7 @@ mod operations;
 mod posting;
 mod quick_rooms;
 pub mod render;
-mod secret_rotation;
+pub mod secret_rotation;
 mod service_keys;
 #[cfg(test)]
 pub(crate) mod test_node;
@@ -29,8 +29,5 @@ pub use self::{
     operations::OperationsService,
     posting::PostingService,
     quick_rooms::QuickRoomsService,
-    secret_rotation::{
-        KeyUsers, RotationStatus, RotationTask, SaveSecret, SecretRotation, SecretRotationStart,
-    },
     service_keys::ServiceKeyring,
 };

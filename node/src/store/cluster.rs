@@ -1,24 +1,19 @@
-//! Applies and reads what the log says about the cluster itself: its id, and the rotation of its secret.
+//! Reads what the log says about the cluster itself: its id, and the rotation of its secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{ReadableTable, WriteTransaction};
 use starling_protocol::{
-    Event, EventBody, NodeId, Pos, Scope,
+    NodeId, Pos, Scope,
     event::{ClusterId, SecretFingerprint, SecretSwitched, SecretsReported},
-    merge::{cluster::apply_id, register},
 };
 
 use super::{
-    Records, RecordsWriter, Rows, StoreError, Tables,
-    digests::DigestBook,
+    Records, Rows, StoreError,
     records::trailing_id,
-    tables,
-    verify::is_rebuilding,
     views::{ClusterIdentity, SecretReport, SecretSwitch},
 };
 
-/// What the log says about the secrets of the cluster.
+/// The reports and switches of the cluster's secret, as the log has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretLog {
     /// The last switch to each secret.
@@ -70,62 +65,4 @@ impl<T: Rows> Records<T> {
         }
         Ok(log)
     }
-}
-
-/// Applies an event of the cluster's scope.
-pub fn apply(
-    records: &mut RecordsWriter<'_>,
-    book: &mut DigestBook,
-    event: &Event,
-) -> Result<(), StoreError> {
-    let (scope, pos) = (&event.scope, event.pos());
-    match &event.body {
-        EventBody::ClusterIdDrawn(drawn) => {
-            records.merge::<ClusterIdentity>(book, scope, &[], |state| apply_id(state, pos, drawn.id))?;
-        }
-        EventBody::SecretSwitched(SecretSwitched { from, to }) => {
-            let rule = |state| register::apply(state, pos, *from);
-            records.merge::<SecretSwitch>(book, scope, &to.0, rule)?;
-        }
-        EventBody::SecretsReported(reported) => {
-            let rule = |state| register::apply(state, pos, reported.clone());
-            records.merge::<SecretReport>(book, scope, &event.origin.node.0, rule)?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Applies the events about the cluster that an earlier version stored without knowing their kinds.
-pub fn apply_stored(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    // A rebuild that is due applies them.
-    if is_rebuilding(transaction)? {
-        return Ok(());
-    }
-    let mut stored = Vec::new();
-    {
-        let (scopes, log) = (transaction.open_table(tables::SCOPES)?, transaction.open_table(tables::LOG)?);
-        let prefix = tables::scope_beginning(&Scope::cluster());
-        for row in scopes.range(&prefix[..]..)? {
-            let key = row?.0;
-            if !key.value().starts_with(&prefix) {
-                break;
-            }
-            let Some((origin, seq)) = tables::parse_scope_key(key.value()) else { continue };
-            let bytes = log.get(&tables::log_key(origin, seq))?;
-            stored.extend(bytes.map(|bytes| Event::decode(bytes.value().to_vec().into())).transpose()?);
-        }
-    }
-    let mut tables = Tables::open(transaction)?;
-    for event in stored.iter().filter(|event| is_about_cluster(&event.body)) {
-        tables.apply(event)?;
-    }
-    tables.flush().map(drop)
-}
-
-fn is_about_cluster(body: &EventBody) -> bool {
-    matches!(
-        body,
-        EventBody::ClusterIdDrawn(_) | EventBody::SecretSwitched(_) | EventBody::SecretsReported(_)
-    )
 }

@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
-use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
+use starling_protocol::{Event, EventBody, Scope, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
-use super::{StoreError, scrub, tables};
+use super::{StoreError, apply::Tables, scrub, tables, verify::is_rebuilding};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
@@ -109,7 +109,41 @@ fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 /// 9: the cluster's id and the rotation of its secret have views. Only their few events are applied, without a rebuild.
 fn know_cluster(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    super::cluster::apply_stored(transaction)
+    apply_cluster_events(transaction)
+}
+
+/// Applies the events about the cluster that an earlier version stored without knowing their kinds.
+fn apply_cluster_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    // A rebuild that is due applies them.
+    if is_rebuilding(transaction)? {
+        return Ok(());
+    }
+    let mut stored = Vec::new();
+    {
+        let (scopes, log) = (transaction.open_table(tables::SCOPES)?, transaction.open_table(tables::LOG)?);
+        let prefix = tables::scope_beginning(&Scope::cluster());
+        for row in scopes.range(&prefix[..]..)? {
+            let key = row?.0;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            let Some((origin, seq)) = tables::parse_scope_key(key.value()) else { continue };
+            let bytes = log.get(&tables::log_key(origin, seq))?;
+            stored.extend(bytes.map(|bytes| Event::decode(bytes.value().to_vec().into())).transpose()?);
+        }
+    }
+    let mut tables = Tables::open(transaction)?;
+    for event in stored.iter().filter(|event| is_about_cluster(&event.body)) {
+        tables.apply(event)?;
+    }
+    tables.flush().map(drop)
+}
+
+fn is_about_cluster(body: &EventBody) -> bool {
+    matches!(
+        body,
+        EventBody::ClusterIdDrawn(_) | EventBody::SecretSwitched(_) | EventBody::SecretsReported(_)
+    )
 }
 
 /// Reads the version of a store; 0 if it is empty.

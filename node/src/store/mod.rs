@@ -4,7 +4,7 @@
 
 mod apply;
 mod change;
-mod cluster;
+pub mod cluster;
 mod commit;
 mod damage;
 mod decide;
@@ -42,7 +42,6 @@ use self::damage::GuardedDatabase;
 pub use self::{
     apply::Tables,
     change::Change,
-    cluster::SecretLog,
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
     damage::without_panic,
     decide::{Decide, Decision, PostCheck},

@@ -1,3 +1,5 @@
+//! The phases, and the secrets that a node takes, as decisions.
+
 use clap::Parser;
 use starling_protocol::{Hlc, OriginId, Pos, Seq, event::SecretSwitched};
 

@@ -1,4 +1,6 @@
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+//! Handshakes between real endpoints: nodes in each phase of a rotation, and under an operator's CA.
+
+use std::{collections::BTreeSet, net::SocketAddr, slice::from_ref, sync::Arc};
 
 use clap::Parser;
 use quinn::{Connection, ConnectionError};
@@ -58,7 +60,7 @@ async fn dial(from: &PeerEndpoint, to: &PeerEndpoint) -> Result<[Connection; 2],
 }
 
 fn alert(error: &ConnectionError) -> Option<u64> {
-    super::super::refusals::alert(error)
+    super::super::alerts::alert(error)
 }
 
 /// Promise: while the secret is rotated, any two nodes that share a secret that either uses are linked, whoever dials and however
@@ -142,12 +144,12 @@ fn under_an_own_ca_both_certificates_must_be_for_one_key() {
         verifier(own).verify_client_cert(leaf, more, UnixTime::now()).is_ok()
     };
     let leaf = &one.chain[0];
-    assert!(check(Some(&one), leaf, &[good.clone()]));
+    assert!(check(Some(&one), leaf, from_ref(&good)));
     assert!(!check(Some(&one), leaf, &[of_other_key]), "a certificate of the secret for another node's key");
     assert!(!check(Some(&one), leaf, &[of_stranger]), "another secret");
     assert!(!check(Some(&one), leaf, &[]), "no certificate of the secret");
     assert!(!check(Some(&one), &good, &[]), "none of the operator");
-    assert!(!check(Some(&elsewhere), leaf, &[good.clone()]), "another CA");
+    assert!(!check(Some(&elsewhere), leaf, from_ref(&good)), "another CA");
     assert!(check(None, &good, &[]));
-    assert!(!check(None, &good, &[good.clone()]), "which of the two names the node?");
+    assert!(!check(None, &good, from_ref(&good)), "which of the two names the node?");
 }

@@ -14,7 +14,7 @@ use crate::{
     cluster::{Adopted, HeldKeys, KeyError, Phase, adopt},
     config::ClusterSecrets,
     data_dir::DataDirError,
-    store::{Decision, SecretLog, Tables},
+    store::{Decision, Tables, cluster::SecretLog},
     supervisor::SupervisedTask,
     texts,
 };
@@ -46,7 +46,7 @@ pub struct RotationTask {
     problems: [Option<String>; 2],
     /// The number of the last commit that was looked at.
     seen: Option<u64>,
-    /// What the links and the users of keys have: this node's secrets, and the retired ones.
+    /// The secrets that links and users of keys go by: this node's, and the retired ones.
     applied: (SecretsReported, BTreeSet<SecretFingerprint>),
     check_links_until: Instant,
     /// The last failure, so that it is logged once.

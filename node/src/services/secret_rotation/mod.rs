@@ -21,14 +21,14 @@ use tokio::sync::watch;
 
 use self::file::SecretFile;
 pub use self::follow::RotationTask;
-use super::{AdministrationService, ServiceContext};
+use super::{administration::AdministrationService, context::ServiceContext};
 use crate::{
     auth::{AccessTokens, ServiceKeySealer},
     cluster::{HeldKeys, Links, PeerEndpoint, Phase, phase},
     config::ClusterSecrets,
     data_dir::DataDirError,
     key_derivation::Replaceable,
-    store::SecretLog,
+    store::cluster::SecretLog,
 };
 
 /// Saves which secret is in use, for the next start.
@@ -103,10 +103,10 @@ pub struct SecretRotation {
     state: Mutex<State>,
 }
 
-/// What is known at present.
+/// The present state.
 struct State {
     keys: HeldKeys,
-    /// What the log said at the last look.
+    /// The log at the last look.
     log: SecretLog,
     cluster: Option<ClusterId>,
     /// The reason why the secrets in the file are not taken.

@@ -12,17 +12,23 @@ use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
     Event, EventBody, MessagePosted, NameShared, Pos, QuickRoomCreated, RoomId, Scope, ScopeDigest, codec,
+    event::SecretSwitched,
     frame::client::ListedMessage,
     limits::VIEW_ROW_BYTES_MAX,
     merge::{
+        cluster, register,
         room::{self, QuickRoomState},
         service_key,
     },
 };
 
 use super::{
-    Change, StoreError, cluster, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub,
-    tables, views::ServiceKey,
+    Change, StoreError,
+    digests::DigestBook,
+    names::NamesWriter,
+    records::RecordsWriter,
+    scrub, tables,
+    views::{ClusterIdentity, SecretReport, SecretSwitch, ServiceKey},
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
@@ -155,11 +161,27 @@ impl<'txn> Tables<'txn> {
     }
 
     fn apply_cluster(&mut self, event: &Event) -> Result<(), StoreError> {
-        if let EventBody::ServiceKeySealed(sealed) = &event.body {
-            let rule = |state| service_key::apply(state, event.pos(), sealed);
-            self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
+        let (records, book, scope, pos) = (&mut self.records, &mut self.book, &event.scope, event.pos());
+        match &event.body {
+            EventBody::ServiceKeySealed(sealed) => {
+                let rule = |state| service_key::apply(state, pos, sealed);
+                records.merge::<ServiceKey>(book, scope, &sealed.key.0, rule)?;
+            }
+            EventBody::ClusterIdDrawn(drawn) => {
+                let rule = |state| cluster::apply_id(state, pos, drawn.id);
+                records.merge::<ClusterIdentity>(book, scope, &[], rule)?;
+            }
+            EventBody::SecretSwitched(SecretSwitched { from, to }) => {
+                let rule = |state| register::apply(state, pos, *from);
+                records.merge::<SecretSwitch>(book, scope, &to.0, rule)?;
+            }
+            EventBody::SecretsReported(reported) => {
+                let rule = |state| register::apply(state, pos, reported.clone());
+                records.merge::<SecretReport>(book, scope, &event.origin.node.0, rule)?;
+            }
+            _ => {}
         }
-        cluster::apply(&mut self.records, &mut self.book, event)
+        Ok(())
     }
 
     fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
