@@ -9,7 +9,7 @@ export STARLING_PROFILE=dist
 missed=()
 compose/bench-three-nodes.sh --copied-percent 99.9 || missed+=("copies")
 compose/bench-attack.sh || missed+=("attack")
-for arguments in "failover" "split" "catch_up" "catch_up -- --origins 1"; do
+for arguments in "failover" "split" "catch_up" "catch_up -- --origins 1" "migration"; do
   # shellcheck disable=SC2086
   cargo bench --locked --quiet --profile dist --package starling-node --bench $arguments || missed+=("$arguments")
 done

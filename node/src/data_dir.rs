@@ -3,6 +3,7 @@
 
 mod identity_changes;
 mod private;
+mod renewal;
 
 use std::{
     fs::{self, File},
@@ -22,7 +23,7 @@ pub use self::private::create_file as create_private_file;
 use crate::key_derivation::RootKey;
 
 const IDENTITY_FILE: &str = "node.json";
-/// The identity before `--fresh`.
+/// The identity before `--fresh`, or before the node was forgotten.
 const OLD_IDENTITY_FILE: &str = "node.json.old";
 const MEMBERS_FILE: &str = "members.json";
 const STORE_FILE: &str = "starling.redb";

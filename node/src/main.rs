@@ -1,9 +1,11 @@
 //! The binary: parses flags, then runs a node until a signal, or a command. Reports a failure in one line.
 
 use std::{
+    env,
     io::{self, Write},
+    os::unix::process::CommandExt as _,
     path::Path,
-    process::ExitCode,
+    process::{self, ExitCode},
     time::Duration,
 };
 
@@ -11,14 +13,14 @@ use data_encoding::HEXLOWER;
 use rustix::fs::Mode;
 use starling_node::{
     config::{
-        ClusterCommand, Command, Config, Flags, RotateFlags, SecretCommand, ServeFlags, StatusFlags,
-        UserCommand, UserFlags, environment_warnings, is_help, one_line, remote_address,
+        ClusterCommand, Command, Config, Flags, LeaveFlags, RotateFlags, SecretCommand, ServeFlags,
+        StatusFlags, UserCommand, UserFlags, environment_warnings, is_help, one_line, remote_address,
     },
     console::{print_result, print_to_stderr, say},
     control::{self, Answer, AskError, Question, UserAct},
     data_dir::create_private_file,
     logging,
-    node::{Node, StartError},
+    node::{Departed, Departure, Node, StartError, renew_identity},
     open_files,
     stop_signals::StopSignals,
     texts, verify_command,
@@ -45,8 +47,8 @@ fn main() -> ExitCode {
         }
     };
     let result = match command {
-        None => run(serve).map_err(Failure::from),
-        Some(Command::Serve(serve)) => run(*serve).map_err(Failure::from),
+        None => run(serve),
+        Some(Command::Serve(serve)) => run(*serve),
         Some(Command::Verify(flags)) => verify_command::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
             ..
         })) => rotate_secret(&flags),
         Some(Command::Cluster(ClusterCommand::Secret { out, command: None })) => new_secret(out.as_deref()),
+        Some(Command::Leave(flags)) => leave(&flags),
+        Some(Command::Cluster(ClusterCommand::Forget { node, force, data_dir })) => {
+            forget(&data_dir, node, force)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,7 +141,51 @@ fn user(command: UserCommand) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run(flags: ServeFlags) -> Result<(), StartError> {
+fn leave(flags: &LeaveFlags) -> Result<(), Failure> {
+    let mut last = String::new();
+    let show = |text: &str| {
+        if text != last {
+            print_to_stderr(text);
+            text.clone_into(&mut last);
+        }
+    };
+    match control::ask(&flags.data_dir, &Question::Leave, show)? {
+        Answer::Done(text) => print_result(text)?,
+        _ => return Err(AskError::OtherAnswer.into()),
+    }
+    Ok(())
+}
+
+fn forget(data_dir: &Path, node: String, force: bool) -> Result<(), Failure> {
+    match control::ask(data_dir, &Question::Forget { node, force }, |_| ())? {
+        Answer::Done(text) => print_result(text)?,
+        _ => return Err(AskError::OtherAnswer.into()),
+    }
+    Ok(())
+}
+
+/// The step after a node has ended.
+enum End {
+    /// The process ends.
+    Stopped,
+    /// The process starts again: its node was forgotten and has a new identity.
+    StartAgain,
+}
+
+/// Runs a node to its end.
+fn run(flags: ServeFlags) -> Result<(), Failure> {
+    match run_once(flags)? {
+        End::Stopped => Ok(()),
+        // A fresh process: nothing of the old identity stays in memory, and the store is closed for certain. It returns only
+        // if it fails.
+        End::StartAgain => {
+            let error = process::Command::new("/proc/self/exe").args(env::args_os().skip(1)).exec();
+            Err(texts::cannot_start_again(error).into())
+        }
+    }
+}
+
+fn run_once(flags: ServeFlags) -> Result<End, StartError> {
     let config = Config::resolve(flags)?;
     logging::start(&config.log_filter, config.log_format).map_err(StartError::Log)?;
     for warning in environment_warnings() {
@@ -152,14 +202,23 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
     result
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config) -> Result<End, StartError> {
     let mut signals = StopSignals::listen().expect("signals can be received");
     let public_url = config.http.public_url.is_some();
     // A task of its own: a start that rebuilds all views keeps a thread busy, and can still be stopped.
-    let starting = tokio::spawn(Node::start(config));
-    let node = tokio::select! {
-        node = starting => node.expect("a start does not panic")?,
-        () = signals.recv() => return Ok(()),
+    let starting = tokio::spawn(Node::start(config.clone()));
+    let mut node = tokio::select! {
+        node = starting => match node.expect("a start does not panic") {
+            Err(StartError::Forgotten) => {
+                tracing::warn!("{}", texts::FORGOTTEN);
+                return tokio::select! {
+                    renewed = renew_identity(&config) => renewed.map(|()| End::StartAgain),
+                    () = signals.recv() => Ok(End::Stopped),
+                };
+            }
+            node => node?,
+        },
+        () = signals.recv() => return Ok(End::Stopped),
     };
     say(texts::running(&node.url));
     if let Some(address) = remote_address(node.http).filter(|_| !public_url) {
@@ -171,9 +230,24 @@ async fn serve(config: Config) -> Result<(), StartError> {
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        () = signals.recv() => {}
-        () = announce_setup => {}
+    let departure = tokio::select! {
+        () = signals.recv() => None,
+        () = announce_setup => None,
+        departure = node.departure() => Some(departure),
+    };
+    let departed = match departure {
+        None => Departed::Stayed,
+        Some(Departure::Forgotten) => Departed::Forgotten,
+        Some(Departure::Leave(request)) => tokio::select! {
+            departed = node.leave(request) => departed,
+            () = signals.recv() => Departed::Stayed,
+        },
+    };
+    if departed == Departed::Forgotten {
+        return tokio::select! {
+            stopped = node.stop_forgotten() => stopped.map(|()| End::StartAgain),
+            () = signals.recv() => Ok(End::Stopped),
+        };
     }
     let stop_again = async {
         tokio::time::sleep(SIGNALS_TOGETHER).await;
@@ -184,5 +258,5 @@ async fn serve(config: Config) -> Result<(), StartError> {
         () = node.stop() => {}
         () = stop_again => tracing::warn!("got a second signal: stopping at once"),
     }
-    Ok(())
+    Ok(End::Stopped)
 }

@@ -4,7 +4,10 @@
 
 mod cluster_start;
 mod core;
+mod departure;
 mod services;
+mod start_mode;
+mod starting;
 
 use std::{
     io,
@@ -20,20 +23,26 @@ use starling_web::{
     server::{Server, ServerLimits},
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinHandle as Task};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    task::{JoinHandle as Task, block_in_place},
+};
 
 pub use self::{
     cluster_start::ClusterHandle,
     core::{Core, CoreStart},
+    departure::{Departed, Departure, renew_identity},
 };
+use self::{start_mode::StartMode, starting::Starting};
 use crate::{
     cluster::{CertificateError, EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
-    control::{ControlServer, UserCommands},
+    control::{ControlServer, LeaveRequest, MemberCommands, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
     environment::{Environment, ThisMachine},
-    store::{SCRUB_STEP_BYTES, Store, StoreError, UnusableStore},
+    store::{SCRUB_STEP_BYTES, STEPS, Store, StoreError, UnusableStore},
     supervisor::{SupervisedTask, Supervisor},
 };
 
@@ -112,6 +121,9 @@ pub enum StartError {
          first line of the secret file, the one that this node used last in the second"
     )]
     OtherCluster(String),
+    /// The cluster has forgotten this node: it has to start under a new id.
+    #[error("{}", crate::texts::FORGOTTEN)]
+    Forgotten,
 }
 
 impl StartError {
@@ -127,7 +139,10 @@ pub struct Node {
     pub http: SocketAddr,
     /// The URL of the service for users, without a slash at its end.
     pub url: String,
+    id: NodeId,
+    dir: DataDir,
     servers: Vec<Task<()>>,
+    leave_requests: Mutex<mpsc::Receiver<LeaveRequest>>,
     core: Core,
 }
 
@@ -146,6 +161,13 @@ impl Node {
             old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
         let identity = if let StartMode::Refill = mode { identity.into_refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
+        let mut starting = Starting::new(
+            &config,
+            identity.node().to_string(),
+            &listeners.public,
+            dir.store_file(),
+            space.clone(),
+        );
         let core = Core::start(CoreStart {
             environment,
             config: &config,
@@ -154,7 +176,7 @@ impl Node {
             space: space.clone(),
             refill: identity.is_refilling().then(|| refill_recorder(&dir)),
             open_store: Box::new(|cluster| {
-                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster)
+                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster, &mut starting)
             }),
             save_members: {
                 let dir = dir.clone();
@@ -166,6 +188,7 @@ impl Node {
             },
         })
         .await?;
+        drop(starting);
         let serving = core.serving.clone();
         let http = listeners.public.local_addr().unwrap_or(config.http.listen);
         let status = core.status_source(
@@ -180,22 +203,20 @@ impl Node {
             administration: Arc::clone(&core.administration),
             url: url.clone(),
         };
-        core.supervisor.start(ControlServer::new(&config.data_dir, Arc::new(status), Arc::new(users)));
+        let (members, leave_requests) = MemberCommands::new(Arc::clone(&core.membership));
+        core.supervisor.start(ControlServer::new(
+            &config.data_dir,
+            Arc::new(status),
+            Arc::new(users),
+            Arc::new(members),
+        ));
         let disk_watch = DiskWatch { data_dir: config.data_dir.clone(), space, serving };
         disk_watch.look();
         core.supervisor.start(disk_watch);
         let servers = listeners.serve(&core.web, &config, &core.supervisor);
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            node = %identity.node(),
-            http = %http,
-            metrics = config.metrics_listen.map(tracing::field::display),
-            cluster = config.cluster.as_ref().map_or("alone".to_owned(), |cluster| cluster.listen.to_string()),
-            public_url = config.http.public_url,
-            data_dir = %config.data_dir.display(),
-            "Starling has started"
-        );
-        Ok(Self { http, url, servers, core })
+        log_start(&config, identity.node(), http);
+        let leave_requests = Mutex::new(leave_requests);
+        Ok(Self { http, url, id: identity.node(), dir, servers, leave_requests, core })
     }
 
     /// The address at which the first administrator creates their account; `None` if there is one. Waits until this node
@@ -211,50 +232,35 @@ impl Node {
         }
     }
 
-    /// Stops: sends sessions to other nodes, waits until peers hold what only this node has, then ends everything in order.
-    pub async fn stop(self) {
-        tracing::info!("stopping: telling sessions to resume on another node");
+    /// Sends sessions to other nodes, and waits until they have ended.
+    async fn drain(&mut self) {
         self.core.drain();
-        for server in self.servers {
+        for server in std::mem::take(&mut self.servers) {
             // A server ends in bounded time, unless it has just panicked and waits for its restart.
             let _ = tokio::time::timeout(SERVERS_END_MAX, server).await;
         }
+    }
+
+    /// Stops: sends sessions to other nodes, waits until peers hold what only this node has, then ends everything in order.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping: telling sessions to resume on another node");
+        self.drain().await;
         self.core.stop().await;
         tracing::info!("stopped");
     }
 }
 
-/// The store and identity with which a node starts.
-#[derive(Clone, Copy, Debug)]
-enum StartMode {
-    /// None yet: a new directory.
-    New,
-    /// The identity of the last run, and its store if one was made.
-    KeepIdentity,
-    /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
-    /// start writes under a new origin.
-    Refill,
-    /// A new identity and an empty store, in the directory of a node that lost its store (`--fresh`).
-    Fresh,
-}
-
-impl StartMode {
-    fn choose(dir: &DataDir, found: Option<&Identity>, config: &Config) -> Result<Self, StartError> {
-        let file = || dir.store_file().display().to_string();
-        match found {
-            None => Ok(Self::New),
-            Some(identity) if dir.has_store()? => match config.fresh {
-                false => Ok(Self::KeepIdentity),
-                // The store is only partly refilled.
-                true if identity.is_refilling() => Ok(Self::Fresh),
-                true => Err(StartError::NotLost(file())),
-            },
-            Some(_) if config.fresh => Ok(Self::Fresh),
-            Some(identity) if !identity.had_store() => Ok(Self::KeepIdentity),
-            Some(_) if config.cluster.is_some() => Ok(Self::Refill),
-            Some(_) => Err(StartError::StoreLost(file())),
-        }
-    }
+fn log_start(config: &Config, node: NodeId, http: SocketAddr) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = %node,
+        http = %http,
+        metrics = config.metrics_listen.map(tracing::field::display),
+        cluster = config.cluster.as_ref().map_or("alone".to_owned(), |cluster| cluster.listen.to_string()),
+        public_url = config.http.public_url,
+        data_dir = %config.data_dir.display(),
+        "Starling has started"
+    );
 }
 
 /// The nodes known at the last run. The file is only a cache, so one that cannot be read is ignored.
@@ -272,6 +278,7 @@ fn open_store(
     identity: &Identity,
     reserve: u64,
     cluster: Option<&ClusterHandle>,
+    starting: &mut Starting<'_>,
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
     if matches!(mode, StartMode::Refill)
@@ -299,7 +306,9 @@ fn open_store(
         StartMode::KeepIdentity => {}
     }
     // Opening the store locks it, so that what follows never happens to a running node.
-    let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
+    // A migration may take minutes, in which this thread does nothing else.
+    let open = || Store::open_file_with(&file, STEPS, &mut |progress| starting.on_progress(progress));
+    let store = block_in_place(open).map_err(|error| StartError::store(&file, error))?;
     if !identity.had_store() || identity.cluster != new.cluster {
         dir.write_identity(&new.with_store())?;
     }

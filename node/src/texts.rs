@@ -135,6 +135,72 @@ pub fn bad_password(why: impl Display) -> String {
     format!("the password {why}; nothing was changed")
 }
 
+// `starling leave` and `starling cluster forget`.
+
+pub const LEAVE_BEGINS: &str = "leaving: asking the other nodes what they hold";
+
+pub fn leave_waits(holders: usize, copies: usize, lack: &str) -> String {
+    let text = format!("leaving: {holders} of {copies} nodes that must remain hold everything");
+    if lack.is_empty() { text } else { format!("{text}; waiting for {lack}") }
+}
+
+pub fn not_linked(node: impl Display) -> String {
+    format!("{node} (not linked: start it, or start another node and forget this one)")
+}
+
+pub fn lacks_events(node: impl Display, events: u64) -> String {
+    format!("{node} (lacks {events} events)")
+}
+
+/// `why` is a sentence.
+pub fn cannot_write_leave(why: impl Display) -> String {
+    format!("leaving: cannot write that this node has left, trying again: {why}")
+}
+
+pub fn has_left(node: impl Display, holders: usize) -> String {
+    format!(
+        "{node} has left the cluster: {} hold all its data. Its data directory can be deleted; if it is started again, it \
+         joins as a new node",
+        nodes(holders)
+    )
+}
+
+pub fn is_forgotten(node: impl Display, was_member: bool) -> String {
+    format!("{node} {}", if was_member { "is forgotten" } else { "was forgotten already" })
+}
+
+pub const LEAVE_INTERRUPTED: &str =
+    "the node was stopped before it had left: it is still a member; start it, and run 'starling leave' again";
+
+pub const FORGOTTEN: &str =
+    "this node was forgotten by its cluster: it joins again under a new id, with all its data";
+
+pub fn cannot_start_again(error: impl Display) -> String {
+    format!("{FORGOTTEN}, but cannot start itself again: {error}; start it")
+}
+
+pub fn no_node_id(text: &str) -> String {
+    format!("{text} is no id of a node: 'starling status' shows the ids")
+}
+
+pub fn nodes(count: usize) -> String {
+    if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") }
+}
+
+pub fn are(nodes: &std::collections::BTreeSet<impl Display>) -> String {
+    let verb = if nodes.len() == 1 { "is" } else { "are" };
+    let nodes = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("{nodes} {verb}")
+}
+
+/// A span of time in words.
+pub fn span(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
 // `starling verify`.
 
 pub const COMMAND_FAILED: &str = "the command failed unexpectedly; see the log of the node";
@@ -154,6 +220,15 @@ pub fn unknown_command(error: impl Display) -> String {
 }
 
 // Why a node is not ready, in `starling status` and at `/readyz`.
+
+pub fn migrating(done: u64, total: u64) -> String {
+    format!("migrating the store to this version: {done} of {total} events")
+}
+
+/// The answer to a command other than `starling status`.
+pub fn command_while_migrating(done: u64, total: u64) -> String {
+    format!("the node is {}; repeat the command once it is ready", migrating(done, total))
+}
 
 pub const NO_PEER_YET: &str = "no other node was reached yet, and cluster.expect_peers is set";
 pub const REFILLING: &str = "the store was lost, and the other nodes are refilling it; if no node with the data is running, start one, or restart this node with --fresh to begin with an empty store";

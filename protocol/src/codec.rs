@@ -52,14 +52,27 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, 
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLong(bytes.len(), bytes_max));
     }
-    let (&version, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if version != FORMAT_VERSION {
-        return Err(DecodeError::Version(version));
-    }
+    let body = body_of(bytes)?;
     let (record, read) = bincode::serde::decode_from_slice(body, config()).map_err(DecodeError::Malformed)?;
     match body.len() - read {
         0 => Ok(record),
         trailing => Err(DecodeError::Trailing(trailing)),
+    }
+}
+
+/// Decodes the beginning of a record, of which more fields may follow. Doesn't check the rest.
+pub fn decode_beginning<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (beginning, _) =
+        bincode::serde::decode_from_slice(body_of(bytes)?, config()).map_err(DecodeError::Malformed)?;
+    Ok(beginning)
+}
+
+/// Checks the version byte; returns what follows it.
+fn body_of(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    match bytes.split_first() {
+        None => Err(DecodeError::Empty),
+        Some((&FORMAT_VERSION, body)) => Ok(body),
+        Some((&version, _)) => Err(DecodeError::Version(version)),
     }
 }
 

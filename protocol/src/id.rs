@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{event::Scope, limits::ID_CHARS_MAX};
+use crate::{event::scope::Scope, limits::ID_CHARS_MAX};
 
 /// A message's id: the UUID that the client chose, or a derived one if two senders chose the same.
 pub type MessageId = Uuid;
@@ -142,6 +142,8 @@ text_id!(RoomId);
 text_id!(UserId);
 text_id!(SessionId);
 text_id!(InviteCode);
+text_id!(FileId);
+text_id!(HookId);
 
 /// An account's id: random, made at registration; 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -150,6 +152,14 @@ pub struct UserId(pub [u8; 16]);
 /// The id of a login or of a personal access token: random; 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub [u8; 16]);
+
+/// A file's id: the node that took it (16 bytes), and 16 random bytes; 52 characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FileId(pub [u8; 32]);
+
+/// The id of a webhook that posts in a room: random; 26 characters. It is not enough to post; the webhook's key is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HookId(pub [u8; 16]);
 
 /// The id of an invite in the log: 80 random bits. It is not enough to join a room; an [`InviteCode`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -29,7 +29,9 @@ pub use event::{
     Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, QuickRoomCreated, Scope, Sender,
 };
 pub use hlc::{Clock, Hlc};
-pub use id::{GuestId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
+pub use id::{
+    FileId, GuestId, HookId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId,
+};
 pub use pos::Pos;
 pub use refusal::Refusal;
 pub use seq::Seq;

@@ -27,6 +27,15 @@ pub const TOPIC_CHARS_MAX: usize = 250;
 pub const EMOJI_BYTES_MAX: usize = 64;
 /// Users mentioned in one message, at most.
 pub const MENTIONS_MAX: usize = 50;
+/// Files of one message, at most.
+pub const FILES_PER_MESSAGE_MAX: usize = 10;
+/// Extensions of one message, at most: fields of later versions, which this one keeps.
+pub const MESSAGE_EXTENSIONS_MAX: usize = 16;
+/// Bytes of all extensions of one message, at most. A message with these and the longest body stays far below
+/// [`EVENT_BYTES_MAX`].
+pub const MESSAGE_EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
+/// The latest time of an imported message, in Unix milliseconds: the end of the year 9999, the last that RFC 3339 writes.
+pub const IMPORTED_MS_MAX: u64 = 253_402_300_799_999;
 /// Different emoji on one message, at most.
 pub const EMOJI_PER_MESSAGE_MAX: usize = 50;
 /// Different emoji with which one user reacts to one message, at most. Removed reactions count, since they stay stored.

@@ -12,7 +12,7 @@ use unicase::UniCase;
 
 pub use self::names::{collide, lookalike_forms};
 use crate::{
-    event::Scope,
+    event::scope::Scope,
     limits::{
         DISPLAY_NAME_CHARS_MAX, EMOJI_BYTES_MAX, GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX,
         ROOM_NAME_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS, USERNAME_CHARS_MAX,

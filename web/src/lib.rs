@@ -24,6 +24,6 @@ mod session;
 mod state;
 mod sync;
 
-pub use routes::{describe_pages, metrics_router, router};
+pub use routes::{describe_pages, metrics_router, router, starting_router};
 pub use session::delivery;
 pub use state::{AppState, WebSettings};

@@ -62,14 +62,14 @@ pub enum PresenceState {
 /// The sender of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageSender {
-    /// The user's id. Empty if the sender has no account.
+    /// The account's id. Empty for guests and webhooks.
     #[schema(format = "id")]
     pub id: String,
     /// The sender's name.
     pub username: String,
     /// The name to show.
     pub display_name: String,
-    /// Whether the sender has no account.
+    /// Whether the sender is a person without an account.
     pub guest: bool,
     /// Whether a program sent the message.
     pub bot: bool,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{Connection, ConnectionError, Incoming, VarInt};
+use quinn::{Connection, ConnectionError, Incoming};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
     NodeId,
@@ -22,6 +22,7 @@ use super::{
     Links,
     acceptor::HandshakePermit,
     alerts::shares_no_version,
+    close_code::CloseCode,
     description::canonical,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender, agreed_version},
@@ -32,51 +33,6 @@ use super::{
 pub(super) const HELLO_MAX: Duration = Duration::from_secs(4);
 /// The longest wait for the older of two processes with one identity.
 const PING_MAX: Duration = Duration::from_secs(1);
-
-/// The reason for closing a link; the numbers are part of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseCode {
-    /// The node is stopping.
-    Stopping = 0,
-    /// Another link between this pair stays.
-    Duplicate = 1,
-    /// The receiver has the identity of a running process: it is the copy.
-    NodeIdInUse = 2,
-    /// A frame breaks the protocol.
-    Protocol = 3,
-    /// A node has dialled itself.
-    Myself = 4,
-    /// The sender is the copy: it has the receiver's identity and is the younger process.
-    Copy = 5,
-    /// The link was silent for too long.
-    Silent = 6,
-    /// The two nodes have no wire version in common. The reason names those of the sender.
-    NoCommonVersion = 7,
-    /// The link was made under a cluster secret that is no longer accepted.
-    OldSecret = 8,
-}
-
-impl CloseCode {
-    pub(super) fn of(error: &ConnectionError) -> Option<Self> {
-        let ConnectionError::ApplicationClosed(close) = error else { return None };
-        let all = [
-            Self::Stopping,
-            Self::Duplicate,
-            Self::NodeIdInUse,
-            Self::Protocol,
-            Self::Myself,
-            Self::Copy,
-            Self::Silent,
-            Self::NoCommonVersion,
-            Self::OldSecret,
-        ];
-        all.into_iter().find(|code| code.number() == close.error_code)
-    }
-
-    pub(super) fn number(self) -> VarInt {
-        VarInt::from_u32(self as u32)
-    }
-}
 
 /// The reason why a connection that this node opened did not become a link, and the node that answered.
 #[derive(Default)]
@@ -106,6 +62,8 @@ pub(super) enum TurnedAway {
     IsCopy,
     /// It speaks none of the wire versions that this node speaks.
     NoCommonVersion,
+    /// It has forgotten this node.
+    Forgotten,
 }
 
 impl Links {
@@ -170,6 +128,7 @@ impl Links {
                 // The other link between the pair does the same.
                 Ok(_) | Err(Refused { code: Some(CloseCode::Duplicate), .. }) => verdicts.admitted += 1,
                 Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => verdicts.node_id_in_use = Some(to),
+                Err(Refused { code: Some(CloseCode::Forgotten), .. }) => verdicts.forgotten_by = Some(to),
                 Err(_) => {}
             }
         });
@@ -182,6 +141,10 @@ impl Links {
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
                 self.record_that_this_is_a_copy(to);
                 Dialled::TurnedAway(TurnedAway::IsCopy)
+            }
+            Err(Refused { code: Some(CloseCode::Forgotten), peer, .. }) => {
+                self.on_told_forgotten(peer);
+                Dialled::TurnedAway(TurnedAway::Forgotten)
             }
             Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway(TurnedAway::OtherSecret),
             Err(Refused { peer, .. }) => peer.map_or(Dialled::Nobody, Dialled::Answered),
@@ -240,7 +203,9 @@ impl Links {
             Ok(()) => Ok((hello, sender, receiver, known_to_peer)),
             Err(code) => {
                 connection.close(code.number(), b"");
-                Err(Refused { code: Some(code), peer: named, other_secret: false })
+                // Here it is the peer that was forgotten.
+                let code = Some(code).filter(|code| *code != CloseCode::Forgotten);
+                Err(Refused { code, peer: named, other_secret: false })
             }
         }
     }
@@ -289,6 +254,10 @@ impl Links {
                 _ => CloseCode::NodeIdInUse,
             });
         }
+        if self.members.is_forgotten(peer) {
+            self.log_forgotten(peer, sender);
+            return Err(CloseCode::Forgotten);
+        }
         loop {
             let older = {
                 let mut links = self.links();
@@ -303,12 +272,17 @@ impl Links {
                         }
                         let (sender, process) = (sender.clone(), hello.process);
                         let public_url = hello.me.public_url.clone();
-                        let peer_reports_links_to = None;
-                        let status = None;
-                        links.insert(
-                            peer,
-                            Entry { sender, process, dialled_by, public_url, peer_reports_links_to, status },
-                        );
+                        let (peer_reports_links_to, status, leaving) = (None, None, false);
+                        let entry = Entry {
+                            sender,
+                            process,
+                            dialled_by,
+                            public_url,
+                            peer_reports_links_to,
+                            status,
+                            leaving,
+                        };
+                        links.insert(peer, entry);
                         return Ok(());
                     }
                 }

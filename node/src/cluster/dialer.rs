@@ -1,4 +1,5 @@
-//! Keeps dialling the members and join addresses that are not linked, for ever. A member that cannot be linked at its
+//! Keeps dialling the members and join addresses that are not linked: join addresses every few seconds for ever, members
+//! with pauses that grow. A member that cannot be linked at its
 //! announced address is dialled at the address from which it was heard.
 
 use std::{
@@ -18,6 +19,7 @@ use tokio::{
 
 use super::{
     Links, Members, PeerEndpoint,
+    absence::Absence,
     admission::Dialled,
     join_addresses::{AddressState, JoinAddresses},
     targets::{ExpectedNode, Target},
@@ -26,10 +28,9 @@ use crate::{environment::Environment, supervisor::SupervisedTask};
 
 /// How often the dialler looks for missing links.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The interval at which names are resolved again, and the longest time for it. Old addresses of a name are forgotten.
+/// The interval at which names are resolved again, and the longest time for it.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
-const FORGET_AFTER: Duration = Duration::from_mins(1);
 /// After this time without a link, a member is also dialled at the address from which it was heard.
 const DIAL_OBSERVED_AFTER: Duration = Duration::from_secs(1);
 
@@ -55,8 +56,8 @@ pub struct Dialer {
     /// Names that are being resolved: a slow one does not delay others.
     resolving: BTreeSet<Name>,
     lookups: JoinSet<(Name, Option<Vec<SocketAddr>>)>,
-    /// The time since which members have had no link.
-    missing_since: BTreeMap<NodeId, Instant>,
+    /// The members without a link.
+    absent: BTreeMap<NodeId, Absence>,
 }
 
 impl Dialer {
@@ -81,7 +82,7 @@ impl Dialer {
             attempts: JoinSet::new(),
             resolving: BTreeSet::new(),
             lookups: JoinSet::new(),
-            missing_since: BTreeMap::new(),
+            absent: BTreeMap::new(),
         }
     }
 }
@@ -158,7 +159,7 @@ impl Dialer {
 
     fn ended(&mut self, (address, dialled, lasted): Ended) {
         if let Some(target) = self.targets.get_mut(&address) {
-            target.ended(dialled, lasted, &self.links);
+            target.ended(dialled, lasted, &self.links, self.environment.random_u64());
         }
     }
 
@@ -166,16 +167,24 @@ impl Dialer {
     fn resolve(&mut self) {
         let now = Instant::now();
         let mut names: Vec<Name> = Vec::new();
-        for member in self.members.all() {
-            let expected = ExpectedNode { node: member.node, number: member.number };
-            names.extend(member.addresses.into_iter().map(|address| (address, Some(expected))));
-            if self.links.has(member.node) {
-                self.missing_since.remove(&member.node);
-            } else if now >= *self.missing_since.entry(member.node).or_insert(now) + DIAL_OBSERVED_AFTER {
-                names.extend(
-                    member.observed_addresses.into_iter().map(|observed| (observed.address, Some(expected))),
-                );
+        let (members, live) = (self.members.all(), self.links.note_live_nodes());
+        let ids: BTreeSet<_> = members.iter().map(|member| member.node).collect();
+        self.absent.retain(|node, _| ids.contains(node) && !self.links.has(*node));
+        for member in members {
+            let (node, number) = (member.node, member.number);
+            let expected = ExpectedNode { node, number };
+            if !self.links.has(node) {
+                let absence = self.absent.entry(node).or_insert_with(|| Absence::new(now, number));
+                absence.note(now, number, live.contains(&node));
+                if !absence.takes_look_up(now) {
+                    continue;
+                }
+                if now >= absence.since + DIAL_OBSERVED_AFTER {
+                    let observed = member.observed_addresses.into_iter();
+                    names.extend(observed.map(|observed| (observed.address, Some(expected))));
+                }
             }
+            names.extend(member.addresses.into_iter().map(|address| (address, Some(expected))));
         }
         names.extend(self.join.iter().map(|join| (join.clone(), None)));
         for name in names {
@@ -187,7 +196,7 @@ impl Dialer {
             }
         }
         self.targets.values_mut().for_each(|target| target.forget_moved(now, &self.links));
-        self.targets.retain(|_, target| target.is_dialling() || now < target.seen_at + FORGET_AFTER);
+        self.targets.retain(|_, target| target.is_kept(now));
         self.links.set_addresses(self.targets.keys().map(|address| address.ip().to_canonical()).collect());
     }
 
@@ -202,7 +211,17 @@ impl Dialer {
             let target =
                 self.targets.entry(address).or_insert_with(|| Target::new(address.ip().to_canonical(), now));
             target.seen_at = now;
-            target.expect(*expected, now);
+            match *expected {
+                None => target.seen_as_join_at = Some(now),
+                Some(expected) => {
+                    let absence = self.absent.get(&expected.node);
+                    target.expect(
+                        expected,
+                        absence.map_or(Duration::ZERO, |absence| absence.pause(now)),
+                        now,
+                    );
+                }
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! One link: the two tasks that write and read its stream of frames, and the bounded queue before the writer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -16,13 +19,21 @@ use starling_protocol::{
     replica::LinkId,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use super::endpoint::IDLE_MS;
 
 /// The most frames and bytes that wait for a peer; beyond it, the peer catches up by pulling.
 const QUEUE_FRAMES_MAX: usize = 4_096;
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes read from the stream at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How often links are checked for silence.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 static NEXT_LINK: AtomicU64 = AtomicU64::new(1);
 
@@ -103,7 +114,7 @@ impl LinkSender {
     }
 
     /// Whether the process at the other end answers within the time.
-    pub async fn answers(&self, nonce: u64, within: std::time::Duration) -> bool {
+    pub async fn answers(&self, nonce: u64, within: Duration) -> bool {
         let mut pongs = self.last_pong.subscribe();
         if self.try_send(PeerFrame::Ping(nonce).encode()).is_err() {
             return false;
@@ -113,7 +124,7 @@ impl LinkSender {
             // Only the last pong is kept, and nonces rise.
             pong = pongs.wait_for(|pong| *pong >= nonce) => pong.is_ok(),
             _ = self.connection.closed() => false,
-            () = tokio::time::sleep(within) => false,
+            () = sleep(within) => false,
         }
     }
 }
@@ -189,5 +200,20 @@ impl LinkReceiver {
             Ok(None) | Err(_) => return Err(FrameError::Over),
         }
         Ok(None)
+    }
+}
+
+/// Returns once nothing has arrived for the longest silence of a link.
+pub(super) async fn silent(connection: &Connection) {
+    let heard = || connection.stats().udp_rx.datagrams;
+    let mut looked = Instant::now();
+    let mut last = (heard(), looked);
+    while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
+        sleep(LOOK_EVERY).await;
+        if heard() != last.0 {
+            // A packet may have come before this process was paused: compare with the check before.
+            last = (heard(), looked);
+        }
+        looked = Instant::now();
     }
 }

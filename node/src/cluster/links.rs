@@ -31,11 +31,11 @@ use tokio::{
 
 use super::{
     Members, PresenceMap,
-    admission::CloseCode,
+    close_code::CloseCode,
+    departure::Departures,
     description::{AddressGuess, canonical},
-    endpoint::IDLE_MS,
     join_addresses::JoinProblem,
-    link::{FrameError, LinkReceiver, LinkSender},
+    link::{FrameError, LinkReceiver, LinkSender, silent},
     mesh::StatusReader,
     refusal_log::RefusalLog,
     replication::DriverInput,
@@ -43,8 +43,6 @@ use super::{
 };
 use crate::{environment::Environment, metrics::LinksMetrics};
 
-/// How often links are checked for silence.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the driver is told of a peer that sends parts of a long frame.
 const TELL_HEARD_EVERY: Duration = Duration::from_millis(500);
 /// A node that a peer rejected as a copy is not ready for this long, unless another peer admits it: longer than any pause
@@ -61,6 +59,8 @@ pub(super) struct Entry {
     pub(super) peer_reports_links_to: Option<BTreeSet<NodeId>>,
     /// The peer's last status; `None` if it speaks an older wire version.
     pub(super) status: Option<NodeStatus>,
+    /// Whether the peer says that it is leaving the cluster.
+    pub(super) leaving: bool,
 }
 
 /// All links of this node.
@@ -86,6 +86,7 @@ pub struct Links {
     /// The addresses of members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
     join_problems: Mutex<Vec<JoinProblem>>,
+    pub(super) departures: Departures,
     /// This node's status for its peers, once it is there.
     pub(super) status: OnceLock<StatusReader>,
     /// Metrics of links.
@@ -124,6 +125,7 @@ impl Links {
             is_waiting_for_peer: AtomicBool::new(false),
             addresses: Mutex::default(),
             join_problems: Mutex::default(),
+            departures: Departures::default(),
             status: OnceLock::new(),
             metrics: LinksMetrics::default(),
         }
@@ -258,7 +260,7 @@ impl Links {
         self.is_waiting_for_peer.store(false, Ordering::Relaxed);
         self.set_copy_reported_by(None);
         self.members.notify_changed();
-        let mut silent_for_long = false;
+        let mut code = CloseCode::Stopping;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
         if self.driver.send(up).await.is_ok() {
             {
@@ -276,14 +278,14 @@ impl Links {
                     () = self.read_datagrams(&connection) => {}
                     () = self.send_mesh_news(&sender, known_to_peer) => {}
                     () = self.send_status(&sender) => {}
-                    () = silent(&connection) => silent_for_long = true,
+                    () = silent(&connection) => code = CloseCode::Silent,
+                    () = self.until_forgotten(peer) => code = CloseCode::Forgotten,
                 }
             };
             // Even if a frame makes this task panic, the link ends in order.
             let _ = AssertUnwindSafe(run).catch_unwind().await;
         }
         let reason = connection.close_reason();
-        let code = if silent_for_long { CloseCode::Silent } else { CloseCode::Stopping };
         connection.close(code.number(), b"");
         let replaced = !self.is_current(peer, link);
         self.forget(peer, link);
@@ -296,7 +298,14 @@ impl Links {
             Some(error) if CloseCode::of(error) == Some(CloseCode::OldSecret) => {
                 tracing::info!(%peer, %address, "the cluster's secret was rotated: linking again under the new one");
             }
+            Some(error) if CloseCode::of(error) == Some(CloseCode::Forgotten) => {
+                tracing::warn!(%peer, %address, "the peer has forgotten this node");
+                self.on_told_forgotten(Some(peer));
+            }
             Some(reason) => tracing::warn!(%peer, %address, %reason, "lost the link to a peer"),
+            None if code == CloseCode::Forgotten => {
+                tracing::info!(%peer, %address, "closed: it was forgotten");
+            }
             None => tracing::warn!(%peer, %address, "lost the link to a peer: it is silent"),
         }
         self.presence.link_down(peer, link);
@@ -319,8 +328,8 @@ impl Links {
                         // It replicates: its start has succeeded, so it is a member. One whose start is refused
                         // must not be remembered for ever.
                         known = true;
-                        self.members.learn(std::slice::from_ref(&peer_description));
-                        self.members.learn(&hello.members);
+                        self.learn(std::slice::from_ref(&peer_description));
+                        self.learn(&hello.members);
                         self.members.record_observed(peer, canonical(sender.connection().remote_address()));
                     }
                     if self.driver.send(DriverInput::Frame(sender.id(), frame)).await.is_err() {
@@ -335,7 +344,7 @@ impl Links {
                         members = others;
                         peer_description = Vec::into_iter(from_peer).next_back().unwrap_or(peer_description);
                     }
-                    self.members.learn(&members);
+                    self.learn(&members);
                     if let Some(entry) =
                         self.links().get_mut(&peer).filter(|entry| entry.sender.id() == sender.id())
                     {
@@ -344,6 +353,7 @@ impl Links {
                     }
                 }
                 Ok(Some(PeerFrame::Status(status))) => self.set_peer_status(peer, sender.id(), status),
+                Ok(Some(PeerFrame::Leaving(leaving))) => self.set_peer_leaving(peer, sender.id(), leaving),
                 Ok(Some(PeerFrame::Ping(nonce))) => {
                     let _ = sender.try_send(PeerFrame::Pong(nonce).encode());
                 }
@@ -369,20 +379,5 @@ impl Links {
         for entry in self.links().values() {
             entry.sender.connection().close(CloseCode::Stopping.number(), b"stopping");
         }
-    }
-}
-
-/// Returns once nothing has arrived for the longest silence of a link.
-async fn silent(connection: &Connection) {
-    let heard = || connection.stats().udp_rx.datagrams;
-    let mut looked = tokio::time::Instant::now();
-    let mut last = (heard(), looked);
-    while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
-        tokio::time::sleep(LOOK_EVERY).await;
-        if heard() != last.0 {
-            // A packet may have come before this process was paused: compare with the check before.
-            last = (heard(), looked);
-        }
-        looked = tokio::time::Instant::now();
     }
 }

@@ -1,9 +1,9 @@
 //! The members that this node knows, and its description of itself: kept on disk, so that a restart needs no join
-//! address. Of two descriptions of a node the one with the greater number holds, from any source. A dead node is never
-//! forgotten.
+//! address. Of two descriptions of a node the one with the greater number holds, from any source. A dead node stays until it
+//! is forgotten, or until newcomers need its place.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -37,6 +37,8 @@ pub struct Members {
 struct Known {
     own: Member,
     others: BTreeMap<NodeId, Member>,
+    /// The nodes that were ever forgotten: 16 bytes each.
+    forgotten: BTreeSet<NodeId>,
     /// Saves the members to disk; `None` until the node may write.
     save: Option<SaveMembers>,
 }
@@ -48,7 +50,7 @@ impl Members {
         let last = others.remove(&own.node).map_or(0, |last| last.number);
         let number = environment.now_ms().max(last.saturating_add(1));
         let (me, own) = (own.node, Member { number, ..own });
-        let known = Mutex::new(Known { own, others, save: None });
+        let known = Mutex::new(Known { own, others, forgotten: BTreeSet::new(), save: None });
         Self { environment, me, known, version: AtomicU64::new(0), changed: Notify::new() }
     }
 
@@ -91,11 +93,32 @@ impl Members {
         known.write();
     }
 
-    /// Merges descriptions that a peer sent; returns whether anything was new.
-    pub fn learn(&self, members: &[Member]) -> bool {
+    /// Removes a node from the members for ever; returns whether that is new.
+    pub fn forget(&self, node: NodeId) -> bool {
+        let mut known = self.known();
+        if !known.forgotten.insert(node) {
+            return false;
+        }
+        if known.others.remove(&node).is_some() {
+            known.write();
+        }
+        self.notify_changed();
+        true
+    }
+
+    /// Whether a node was forgotten.
+    pub fn is_forgotten(&self, node: NodeId) -> bool {
+        self.known().forgotten.contains(&node)
+    }
+
+    /// Merges descriptions that a peer sent; returns whether anything was new. Forgotten nodes are left out. Where there are
+    /// [`CLUSTER_MEMBERS_MAX`], a newcomer takes the place of the member that has given no sign of life for the longest time
+    /// and is not among those that `live` returns.
+    pub fn learn(&self, members: &[Member], live: impl Fn() -> BTreeSet<NodeId>) -> bool {
         let mut known = self.known();
         let mut news = false;
-        for member in members.iter().filter(|member| fits(member)) {
+        let is_member = |member: &&Member| fits(member) && !known.forgotten.contains(&member.node);
+        for member in members.iter().filter(is_member).collect::<Vec<_>>() {
             if member.node == self.me {
                 // A description from before a disk was lost or rolled back, or of a copy: this process's must hold.
                 let own = &known.own;
@@ -106,7 +129,7 @@ impl Members {
                 }
             } else if let Some(old) = known.others.get_mut(&member.node) {
                 news |= merge(old, member);
-            } else if known.others.len() < CLUSTER_MEMBERS_MAX {
+            } else if known.others.len() < CLUSTER_MEMBERS_MAX || known.make_room(member, &live()) {
                 let mut member = member.clone();
                 keep_newest(&mut member.observed_addresses);
                 known.others.insert(member.node, member);
@@ -213,7 +236,29 @@ fn keep_newest(observed: &mut Vec<ObservedAddress>) {
     observed.truncate(OBSERVED_ADDRESSES_MAX);
 }
 
+/// The last time at which a member is known to have run, in Unix milliseconds. A description's number is the time at which it
+/// was made.
+fn last_sign_ms(member: &Member) -> u64 {
+    member.observed_addresses.first().map_or(0, |observed| observed.at_ms).max(member.number)
+}
+
 impl Known {
+    /// Drops the member that was silent for the longest time, if `newcomer` has given a later sign of life. So nodes that know
+    /// more members than fit do not go on sending each other those that they dropped.
+    fn make_room(&mut self, newcomer: &Member, live: &BTreeSet<NodeId>) -> bool {
+        let rank = |member: &Member| (live.contains(&member.node), last_sign_ms(member), member.node);
+        let Some(silent) = self.others.values().min_by_key(|member| rank(member)).map(|member| member.node)
+        else {
+            return false;
+        };
+        if live.contains(&silent) || rank(newcomer) < rank(&self.others[&silent]) {
+            return false;
+        }
+        self.others.remove(&silent);
+        tracing::info!(node = %silent, "dropped a silent member: there are more than {CLUSTER_MEMBERS_MAX}; forget those that are gone");
+        true
+    }
+
     fn write(&self) {
         let Some(save) = &self.save else { return };
         let members: Vec<_> = self.others.values().chain([&self.own]).cloned().collect();
@@ -224,79 +269,4 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::environment::ThisMachine;
-
-    fn member(node: u8, number: u64, address: &str) -> Member {
-        let addresses = vec![address.to_owned()];
-        Member {
-            node: NodeId([node; 16]),
-            number,
-            addresses,
-            public_url: None,
-            observed_addresses: Vec::new(),
-        }
-    }
-
-    fn members(known: Vec<Member>) -> Members {
-        Members::new(Arc::new(ThisMachine), member(0, 0, "me:1"), known)
-    }
-
-    /// Membership (design, section 3): the greatest number wins, from any source.
-    #[test]
-    fn the_newest_description_holds_whoever_tells_it_and_in_any_order() {
-        let told = [member(1, 5, "old:1"), member(1, 7, "new:1"), member(1, 6, "between:1")];
-        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
-            let members = members(Vec::new());
-            for at in order {
-                members.learn(&[told[at].clone()]);
-            }
-            assert_eq!(members.all(), [told[1].clone()]);
-            assert!(!members.learn(&[told[0].clone()]), "an older one is no news");
-        }
-    }
-
-    /// A file from before descriptions had numbers is older than any description of a node.
-    #[test]
-    fn what_was_kept_without_a_number_gives_way() {
-        let members = members(vec![member(1, 0, "old:1")]);
-        members.learn(&[member(1, 1, "new:1")]);
-        assert_eq!(members.all()[0].addresses, ["new:1"]);
-    }
-
-    /// The number of a node's own description rises above the last one used and above any that a peer sent, even if the
-    /// clock was set back.
-    #[test]
-    fn ones_own_number_rises_above_all_that_are_known() {
-        let far = u64::MAX / 2;
-        let members = members(vec![member(0, far, "before:1")]);
-        assert_eq!((members.own().number, members.count()), (far + 1, 0));
-        members.learn(&[member(0, far + 1, "me:1")]);
-        assert_eq!(members.own().number, far + 1, "that is what it says itself");
-        members.learn(&[member(0, far + 1, "elsewhere:1")]);
-        assert_eq!(members.own().number, far + 2);
-        members.learn(&[member(0, far + 9, "elsewhere:1")]);
-        assert_eq!((members.own().number, members.own().addresses), (far + 10, vec!["me:1".to_owned()]));
-        members.set_addresses(vec!["moved:1".into()]);
-        assert_eq!(members.own().number, far + 11);
-    }
-
-    /// Descriptions converge: a bounded set that does not depend on the order of news, so that sending ends.
-    #[test]
-    fn the_newest_addresses_from_which_a_node_was_heard_stay() {
-        let heard = |at_ms, address: &str| ObservedAddress { at_ms, address: address.into() };
-        let all = [heard(1, "a:1"), heard(2, "b:1"), heard(3, "c:1"), heard(4, "d:1"), heard(5, "a:1")];
-        let of = |order: &[usize]| {
-            let mut kept = Vec::new();
-            for &at in order {
-                merge_observed(&mut kept, &all[at..=at]);
-            }
-            kept
-        };
-        let kept = of(&[0, 1, 2, 3, 4]);
-        assert_eq!(kept, [heard(5, "a:1"), heard(4, "d:1"), heard(3, "c:1")]);
-        assert_eq!(of(&[4, 3, 2, 1, 0]), kept);
-        assert!(!merge_observed(&mut kept.clone(), &all), "nothing is new");
-    }
-}
+mod tests;

@@ -106,13 +106,23 @@ impl Membership {
                 public_url: None,
                 observed_addresses: Vec::new(),
             };
-            self.members.learn(&peers.map(member).collect::<Vec<_>>());
+            self.links.learn(&peers.map(member).collect::<Vec<_>>());
         }
     }
 
-    /// Gossips under this node's newest description.
-    fn describe_anew(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
+    /// Tells others that forgotten nodes are down, so that nobody goes on probing them.
+    fn declare_forgotten_down(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
+        let forgotten = foca.iter_members().filter(|peer| self.members.is_forgotten(peer.id().node));
+        let down: Vec<_> = forgotten.map(|peer| foca::Member::down(peer.id().clone())).collect();
+        foca.apply_many(down.into_iter(), true, &mut self.runtime)
+    }
+
+    /// Gossips under this node's newest description, if it has changed.
+    fn describe_anew_if_changed(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
         let own = self.members.own();
+        if own.number == self.identity.number {
+            return Ok(());
+        }
         let generation = foca.identity().generation.max(self.identity.generation) + 1;
         self.identity = Peer::new(own, generation);
         foca.change_identity(self.identity.clone(), &mut self.runtime)?;
@@ -143,10 +153,7 @@ impl SupervisedTask for Membership {
                 Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
                 () = self.members.changed_since(seen) => {
                     seen = self.members.version();
-                    if self.members.own().number == self.identity.number {
-                        continue;
-                    }
-                    self.describe_anew(&mut foca)
+                    self.declare_forgotten_down(&mut foca).and_then(|()| self.describe_anew_if_changed(&mut foca))
                 }
                 else => return,
             };

@@ -37,12 +37,22 @@ impl Links {
         if sender.version() < WireVersion::V2 {
             return std::future::pending().await;
         }
+        let (mut leaving, mut was_leaving) = (self.watch_leaving(), false);
         loop {
             if let Some(read) = self.status.get() {
                 // The next one follows, whether this fits into the queue or not.
                 let _ = sender.try_send(PeerFrame::Status(read()).encode());
             }
-            tokio::time::sleep(Duration::from_millis(HEARTBEAT_MS)).await;
+            let is_leaving = *leaving.borrow_and_update();
+            if (is_leaving || was_leaving) && sender.try_send(PeerFrame::Leaving(is_leaving).encode()).is_ok()
+            {
+                was_leaving = is_leaving;
+            }
+            let beat = tokio::time::sleep(Duration::from_millis(HEARTBEAT_MS));
+            tokio::select! {
+                () = beat => {}
+                Ok(()) = leaving.changed() => {}
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! Links to the other nodes: QUIC with mutual TLS, one connection per pair, membership by gossip, and the driver
 //! that runs `protocol`'s replication over them. It knows the store only through the driver.
 
+mod absence;
 mod acceptor;
 mod admission;
 mod alerts;
+mod close_code;
+mod departure;
 mod description;
 mod dialer;
 mod endpoint;
@@ -27,6 +30,7 @@ mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
+    departure::{HEARD_LATELY, Heard},
     dialer::Dialer,
     endpoint::{PeerEndpoint, open},
     join_addresses::{JoinProblem, JoinReason},

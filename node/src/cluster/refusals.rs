@@ -8,8 +8,9 @@ use tokio::time::timeout;
 
 use super::{
     Links, PeerEndpoint,
-    admission::{CloseCode, HELLO_MAX},
+    admission::HELLO_MAX,
     alerts::{ACCESS_DENIED, CERTIFICATE_REVOKED, NO_APPLICATION_PROTOCOL, alert},
+    close_code::CloseCode,
     description::canonical,
     verdicts::NoCommonVersion,
 };

@@ -15,6 +15,8 @@ pub struct Verdicts {
     pub no_common_version: Option<NoCommonVersion>,
     /// A node that knows a running process with this node's identity.
     pub node_id_in_use: Option<SocketAddr>,
+    /// A node that has forgotten this one.
+    pub forgotten_by: Option<SocketAddr>,
     /// Peers that have answered and not decided yet.
     pub deciding: usize,
 }

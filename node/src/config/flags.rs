@@ -31,7 +31,9 @@ pub enum Command {
     /// Create and change accounts on a running node, in any registration mode.
     #[command(subcommand)]
     User(UserCommand),
-    /// Set up a cluster.
+    /// Let a running node leave its cluster: it hands its data over, then ends.
+    Leave(LeaveFlags),
+    /// Set up a cluster, and remove nodes that are gone from it.
     #[command(subcommand)]
     Cluster(ClusterCommand),
 }
@@ -84,7 +86,7 @@ pub struct PasswordFlags {
     pub password_stdin: bool,
 }
 
-/// Set up a cluster.
+/// Set up a cluster, and remove nodes that are gone from it.
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
     /// Print a new secret for a cluster, or write it to a file.
@@ -97,6 +99,25 @@ pub enum ClusterCommand {
         #[command(subcommand)]
         command: Option<SecretCommand>,
     },
+    /// Remove a node that is gone from the cluster for ever. No data is lost.
+    Forget {
+        /// Id of the node, as `starling status` shows it.
+        node: String,
+        /// Forget it even if it runs or was heard in the last 10 minutes: it joins again under a new id.
+        #[arg(long)]
+        force: bool,
+        /// Data directory of a node that remains.
+        #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+        data_dir: PathBuf,
+    },
+}
+
+/// `starling leave`
+#[derive(Args, Debug)]
+pub struct LeaveFlags {
+    /// Data directory of the node.
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+    pub data_dir: PathBuf,
 }
 
 /// Change the secret of a running cluster.

@@ -34,8 +34,8 @@ pub use self::{
     environment::warnings as environment_warnings,
     error::ConfigError,
     flags::{
-        ClusterCommand, Command, Flags, RotateFlags, SecretCommand, ServeFlags, StatusFlags, UserCommand,
-        UserFlags, VerifyFlags,
+        ClusterCommand, Command, Flags, LeaveFlags, RotateFlags, SecretCommand, ServeFlags, StatusFlags,
+        UserCommand, UserFlags, VerifyFlags,
     },
     listen::{openable, remote_address},
     secret::{ClusterSecret, ClusterSecrets, SECRET_CHARS_MIN},

@@ -2,9 +2,11 @@
 //! one JSON line; an answer is JSON lines: progress, then a result or an error.
 
 mod client;
+mod members;
 mod password_prompt;
 mod server;
 mod socket_path;
+mod starting;
 mod status;
 mod users;
 mod verify;
@@ -13,8 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     client::{AskError, ask},
+    members::{LeaveRequest, MemberCommands},
     password_prompt::{PromptError, new_password},
     server::ControlServer,
+    starting::{StartingControl, StartingStatus},
     status::{PeerStatus, Queues, Status, StatusSource, StoreStatus},
     users::{UserAct, UserCommands},
 };
@@ -47,6 +51,15 @@ pub enum Question {
         name: String,
         /// The action.
         act: UserAct,
+    },
+    /// Leave the cluster, and end.
+    Leave,
+    /// Forget another node.
+    Forget {
+        /// The node's id.
+        node: String,
+        /// Whether to forget it even if it was heard lately.
+        force: bool,
     },
 }
 

@@ -14,7 +14,10 @@ use crate::{
     cluster::{DriverHandle, Links, Phase, PresenceMap},
     disk_space::DiskSpace,
     logging::{LastErrors, Logged},
-    services::secret_rotation::{RotationStatus, SecretRotation},
+    services::{
+        MembershipService,
+        secret_rotation::{RotationStatus, SecretRotation},
+    },
     store::Store,
     texts,
     writer::WriterHandle,
@@ -40,6 +43,8 @@ pub struct StatusSource {
     pub links: Option<Arc<Links>>,
     /// The rotation of the cluster's secret, if there is a cluster.
     pub rotation: Option<Arc<SecretRotation>>,
+    /// Knows whether the node is leaving.
+    pub membership: Arc<MembershipService>,
     /// Counts the people present.
     pub presence: Arc<PresenceMap>,
     /// The health of the node.
@@ -73,6 +78,9 @@ pub struct Status {
     /// The rotation of the cluster's secret: its phase or what stops it, and whom it waits for.
     #[serde(default)]
     pub rotation: Option<String>,
+    /// The reason why the node waits before it leaves the cluster, if it was told to.
+    #[serde(default)]
+    pub leaving: Option<String>,
     /// The other known nodes, linked or not.
     pub peers: Vec<PeerStatus>,
     /// Pairs of running nodes without a link, as far as this node knows: a split.
@@ -127,6 +135,9 @@ pub struct PeerStatus {
     /// Free bytes on the disk of its store.
     #[serde(default)]
     pub free_bytes: Option<u64>,
+    /// Whether it is leaving the cluster.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// The lengths of queues.
@@ -167,6 +178,7 @@ impl StatusSource {
             Serving::Yes if reasons.is_empty() => "ready",
             Serving::Yes | Serving::DiskFull => "not ready",
         };
+        let leaving = self.links.as_ref().map(|links| links.leaving_peers()).unwrap_or_default();
         let known = self.links.iter().flat_map(|links| links.known()).map(|member| {
             let linked = report.peers.iter().find(|peer| peer.peer == member.node);
             let (wire, own) = self.links.as_ref().and_then(|links| links.peer_status(member.node)).unzip();
@@ -188,6 +200,7 @@ impl StatusSource {
                 sessions: own.as_ref().map(|status| status.sessions),
                 free_bytes: own.as_ref().map(|status| status.free_bytes),
                 version: own.map(|status| status.build.into()),
+                leaving: leaving.contains(&member.node),
             }
         });
         let pairs = self.links.iter().flat_map(|links| links.unlinked_pairs());
@@ -203,6 +216,7 @@ impl StatusSource {
             state: state.to_owned(),
             reasons,
             troubles: self.operations.problems(),
+            leaving: self.membership.leaving(),
             peers: known.collect(),
             unlinked_pairs: pairs.map(|(a, b)| (a.to_string(), b.to_string())).collect(),
             join_problems: problems.map(|problem| (problem.address, problem.reason.to_string())).collect(),
@@ -247,7 +261,7 @@ impl fmt::Display for Status {
         let mib = |bytes: u64| bytes / 1024 / 1024;
         writeln!(f, "node      {} (Starling {}, process {})", self.node, self.version, self.pid)?;
         writeln!(f, "state     {}", self.state)?;
-        for reason in self.reasons.iter().chain(&self.troubles) {
+        for reason in self.reasons.iter().chain(&self.troubles).chain(&self.leaving) {
             writeln!(f, "          {reason}")?;
         }
         writeln!(
@@ -290,6 +304,9 @@ impl fmt::Display for Status {
             } = peer
             {
                 write!(f, ", {sessions} sessions, {} MiB free, Starling {version}", mib(*free))?;
+            }
+            if peer.leaving {
+                write!(f, ", leaving")?;
             }
             if let Some(wire) = peer.wire.as_deref().filter(|wire| *wire != WireVersion::ALL[0].alpn()) {
                 write!(f, ", an older build: {wire}")?;

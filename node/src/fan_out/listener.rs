@@ -6,8 +6,8 @@ use starling_web::lane::{CommitPoint, Lanes};
 
 use super::fan_out;
 use crate::{
-    cluster::{DriverHandle, DriverInput, PresenceMap},
-    store::{Commit, Store},
+    cluster::{DriverHandle, DriverInput, Links, PresenceMap},
+    store::{Change, Commit, Store},
     writer::{CommitListener, PendingAck, replication_inputs},
 };
 
@@ -17,6 +17,8 @@ pub struct FanOut {
     store: Arc<Store>,
     presence: Arc<PresenceMap>,
     driver: DriverHandle,
+    /// `None` for a node without a cluster.
+    links: Option<Arc<Links>>,
 }
 
 impl FanOut {
@@ -26,9 +28,10 @@ impl FanOut {
         store: &Arc<Store>,
         presence: &Arc<PresenceMap>,
         driver: &DriverHandle,
+        links: Option<Arc<Links>>,
     ) -> Self {
         let (lanes, store) = (Arc::clone(lanes), Arc::clone(store));
-        Self { lanes, store, presence: Arc::clone(presence), driver: driver.clone() }
+        Self { lanes, store, presence: Arc::clone(presence), driver: driver.clone(), links }
     }
 }
 
@@ -45,6 +48,12 @@ impl CommitListener for FanOut {
     }
 
     async fn replicate(&mut self, commit: Commit, waiting: Vec<PendingAck>) {
+        if let Some(links) = &self.links {
+            links.forget_nodes(commit.changes.iter().filter_map(|change| match change {
+                Change::NodeForgotten(node) => Some(*node),
+                _ => None,
+            }));
+        }
         let Commit { own, received, digests, .. } = commit;
         let inputs = replication_inputs(own, received, digests);
         if !inputs.is_empty() || !waiting.is_empty() {

@@ -142,6 +142,7 @@ impl CommitFrames<'_> {
                 Change::Contact(user, other) => self.push_contact(reader.records(), *user, *other)?,
                 Change::Account(user) => self.invalidate(*user),
                 Change::Profile(user) => self.push_profile(reader.records(), *user)?,
+                Change::NodeForgotten(_) => {}
             }
         }
         Ok(())
@@ -159,6 +160,7 @@ impl CommitFrames<'_> {
             Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.lane(*room).is_some(),
             Change::Contact(user, other) => self.lane(*user).is_some() || self.lane(*other).is_some(),
             Change::Member(_, user, _) | Change::Account(user) => self.lane(*user).is_some(),
+            Change::NodeForgotten(_) => false,
         }
     }
 

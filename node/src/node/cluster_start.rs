@@ -60,6 +60,13 @@ pub struct ClusterHandle {
     pub knows_peers: bool,
 }
 
+impl ClusterHandle {
+    /// The links to other nodes.
+    pub fn links(&self) -> Arc<Links> {
+        Arc::clone(&self.links)
+    }
+}
+
 impl<'a> ClusterStart<'a> {
     /// Gathers the inputs for joining the cluster; `None` for a lone node. Fails if no cluster is configured but the
     /// node belongs to one.
@@ -158,11 +165,16 @@ impl<'a> ClusterStart<'a> {
 async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
     let mut verdicts = links.verdicts();
     let started = Instant::now();
-    let spoken = |verdicts: &Verdicts| verdicts.admitted > 0 || verdicts.node_id_in_use.is_some();
+    let spoken = |verdicts: &Verdicts| {
+        verdicts.admitted > 0 || verdicts.node_id_in_use.is_some() || verdicts.forgotten_by.is_some()
+    };
     let mut deadline = started + ANSWER_MAX;
     loop {
         let changed = timeout_at(deadline, verdicts.wait_for(spoken)).await.is_ok();
         let verdicts = verdicts.borrow().clone();
+        if verdicts.forgotten_by.is_some() {
+            return Err(StartError::Forgotten);
+        }
         if let Some(address) = verdicts.node_id_in_use {
             return Err(StartError::NodeIdInUse(address));
         }

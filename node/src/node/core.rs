@@ -35,7 +35,7 @@ use crate::{
     fan_out::FanOut,
     metrics::Metrics,
     services::{
-        AccountsService, AdministrationService, Scrubbing, ServiceContext,
+        AccountsService, AdministrationService, MembershipService, Scrubbing, ServiceContext,
         secret_rotation::{SaveSecret, SecretRotation},
     },
     store::Store,
@@ -83,6 +83,8 @@ pub struct Core {
     pub administration: Arc<AdministrationService>,
     /// The rotation of the cluster's secret, if there is a cluster.
     pub rotation: Option<Arc<SecretRotation>>,
+    /// The membership in the cluster, also for commands.
+    pub membership: Arc<MembershipService>,
     /// The log and its views.
     pub store: Arc<Store>,
     /// The links to the cluster, if there is one.
@@ -96,7 +98,6 @@ pub struct Core {
     writer: WriterHandle,
     writer_thread: Task<()>,
     presence: Arc<PresenceMap>,
-    copies: usize,
 }
 
 impl Core {
@@ -105,8 +106,7 @@ impl Core {
         let CoreStart { environment, config, identity, known, space, refill, open_store, .. } = start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
-        let supervisor = Arc::new(Supervisor::default());
-        let inbox = mpsc::channel(DRIVER_INBOX);
+        let (supervisor, inbox) = (Arc::new(Supervisor::default()), mpsc::channel(DRIVER_INBOX));
 
         // Join the cluster before anything is written: a peer may refuse this node.
         let mut cluster = match ClusterStart::new(&environment, config, identity, known)? {
@@ -120,7 +120,7 @@ impl Core {
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
-        let mut background = attach_cluster(cluster.as_mut(), start.save_members, &metrics, &space);
+        let mut background = attach_cluster(cluster.as_mut(), &store, start.save_members, &metrics, &space)?;
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
@@ -136,7 +136,8 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let fan_out = FanOut::new(&lanes, &store, &presence, &driver);
+        let fan_out =
+            FanOut::new(&lanes, &store, &presence, &driver, cluster.as_ref().map(ClusterHandle::links));
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
@@ -164,6 +165,7 @@ impl Core {
             accounts: services.accounts,
             administration: services.administration,
             rotation: services.rotation,
+            membership: services.membership,
             store,
             cluster,
             supervisor,
@@ -173,7 +175,6 @@ impl Core {
             writer,
             writer_thread,
             presence,
-            copies: config.durability.copies,
         })
     }
 
@@ -195,6 +196,7 @@ impl Core {
             driver: self.driver.clone(),
             links: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.links)),
             rotation: self.rotation.clone(),
+            membership: Arc::clone(&self.membership),
             presence: Arc::clone(&self.presence),
             operations: Arc::clone(&self.web.operations),
             drain: self.web.drain.clone(),
@@ -207,20 +209,31 @@ impl Core {
         self.serving.send_replace(Serving::Stopping);
     }
 
-    /// Stops: waits until peers hold what only this node has, then ends everything in order.
+    /// Waits until this node learns that it was forgotten; never for a lone node.
+    pub async fn forgotten(&self) {
+        match &self.cluster {
+            Some(cluster) => cluster.links.forgotten().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether this node was forgotten, as far as it knows.
+    pub fn is_forgotten(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.links.is_forgotten())
+    }
+
+    /// Stops: waits until peers hold what only this node has, then ends everything in order. Peers that have forgotten this
+    /// node take nothing from it: it keeps what it has, and they get it once it joins again.
     pub async fn stop(self) {
-        if self.cluster.is_some() {
+        if self.cluster.is_some() && !self.is_forgotten() {
             // The whole log, not only what this process wrote: an earlier one may have ended before its peers had it all.
             let vector = self.web.lanes.commit_point().vector;
+            let wanted = self.membership.copies();
             let handed_over =
-                |(origin, head)| self.driver.wait(origin, head, Until::Copies(self.copies), HAND_OVER_MS);
+                |(origin, head)| self.driver.wait(origin, head, Until::Copies(wanted), HAND_OVER_MS);
             let copies = join_all(vector.iter().map(handed_over)).await.into_iter().min();
-            if let Some(copies) = copies.filter(|&copies| copies < self.copies) {
-                tracing::warn!(
-                    copies,
-                    wanted = self.copies,
-                    "stopping before enough nodes hold the newest messages"
-                );
+            if let Some(copies) = copies.filter(|&copies| copies < wanted) {
+                tracing::warn!(copies, wanted, "stopping before enough nodes hold the newest messages");
             }
         }
         for task in &self.background {
@@ -244,14 +257,25 @@ impl Core {
     }
 }
 
-/// Saves the list of members, shares the status, and registers the metrics of links. Returns the tasks of the cluster.
+/// Applies which nodes were forgotten, saves the list of members, shares the status, and registers the metrics of links.
+/// Returns the tasks of the cluster.
+///
+/// # Errors
+///
+/// If this node was forgotten, or the store cannot be read.
 fn attach_cluster(
     cluster: Option<&mut ClusterHandle>,
+    store: &Store,
     save_members: SaveMembers,
     metrics: &Metrics,
     space: &DiskSpace,
-) -> Vec<Task<()>> {
-    let Some(cluster) = cluster else { return Vec::new() };
+) -> Result<Vec<Task<()>>, StartError> {
+    let Some(cluster) = cluster else { return Ok(Vec::new()) };
+    let forgotten = store.forgotten_nodes()?;
+    if forgotten.contains(&cluster.links.me()) {
+        return Err(StartError::Forgotten);
+    }
+    cluster.links.set_forgotten(forgotten);
     cluster.members.save_with(save_members);
     let (sessions, free_bytes) = (metrics.web.sessions.clone(), space.free.clone());
     cluster.links.share_status(Box::new(move || NodeStatus {
@@ -260,7 +284,7 @@ fn attach_cluster(
         build: env!("CARGO_PKG_VERSION").into(),
     }));
     metrics.register_links(&cluster.links.metrics);
-    mem::take(&mut cluster.tasks)
+    Ok(mem::take(&mut cluster.tasks))
 }
 
 /// Starts the tasks that keep presence the same on all nodes.

@@ -21,8 +21,8 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
-        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
-        QuickRoomsService, Scrubbing, ServiceContext,
+        LiveService, MemberRoomsService, MembershipService, MessagesService, OperationsService,
+        PostingService, QuickRoomsService, Scrubbing, ServiceContext,
         secret_rotation::{KeyUsers, SaveSecret, SecretRotation, SecretRotationStart},
     },
     supervisor::Supervisor,
@@ -49,6 +49,7 @@ pub struct Services {
     pub administration: Arc<AdministrationService>,
     /// The rotation of the cluster's secret, if there is a cluster.
     pub rotation: Option<Arc<SecretRotation>>,
+    pub membership: Arc<MembershipService>,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
     /// Erasure, the resealing of service keys, and the rotation.
@@ -64,6 +65,8 @@ impl Services {
         let (accounts, administration) = accounts(config, identity, &context, token_secrets, cluster)?;
         let erasure = Erasure::new(context.clone(), Arc::clone(&start.lanes), start.scrub);
         let reseal = accounts.service_keys().reseal_task();
+        let links = cluster.map(ClusterHandle::links);
+        let membership = MembershipService::new(context.clone(), links, config.durability.copies);
         let operations = OperationsService {
             driver: context.driver.clone(),
             writer: context.writer.clone(),
@@ -120,7 +123,8 @@ impl Services {
         };
         let mut tasks = vec![supervisor.start(erasure), supervisor.start(reseal)];
         tasks.extend(rotation.as_ref().map(|rotation| supervisor.start(rotation.task())));
-        Ok(Self { web, accounts, administration, rotation, serving, tasks })
+        let membership = Arc::new(membership);
+        Ok(Self { web, accounts, administration, membership, rotation, serving, tasks })
     }
 }
 
@@ -185,7 +189,7 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
     }
 }
 
-fn guard(config: &Config, metrics: &Metrics) -> Guard {
+pub(super) fn guard(config: &Config, metrics: &Metrics) -> Guard {
     Guard {
         proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
         origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),

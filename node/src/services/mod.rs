@@ -7,6 +7,7 @@ mod context;
 pub mod cursors;
 mod live;
 pub mod member_rooms;
+mod membership;
 pub mod messages;
 mod operations;
 mod posting;
@@ -25,6 +26,7 @@ pub use self::{
     cursors::{CATCH_UP_MS_MAX, CursorsService},
     live::LiveService,
     member_rooms::MemberRoomsService,
+    membership::{ForgetRefused, LeavePermit, LeaveRefused, Left, MembershipService},
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
     posting::PostingService,

@@ -60,16 +60,22 @@ pub fn contact_of<T: Rows>(records: &Records<T>, other: UserId, sides: Sides) ->
 /// The author of a message.
 pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<MessageSender, StoreError> {
     match &message.posted.sender {
-        Sender::User(id) => {
+        Sender::User(id) | Sender::Bot(id) => {
             let User { id, username, display_name, .. } = user(records, *id)?;
-            Ok(MessageSender { id, username, display_name, guest: false, bot: false })
+            Ok(MessageSender {
+                id,
+                username,
+                display_name,
+                guest: false,
+                bot: message.posted.sender.is_bot(),
+            })
         }
-        Sender::Guest { .. } => Ok(MessageSender {
+        sender @ (Sender::Guest { .. } | Sender::Hook { .. }) => Ok(MessageSender {
             id: String::new(),
             username: message.shown.clone(),
             display_name: message.shown.clone(),
-            guest: true,
-            bot: false,
+            guest: sender.is_guest(),
+            bot: sender.is_bot(),
         }),
     }
 }

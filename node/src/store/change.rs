@@ -1,12 +1,13 @@
-//! The changes of a commit that live sessions may have to show; `fan_out` renders them into the lanes of rooms and users.
+//! The changes of a commit: those that live sessions may have to show, which `fan_out` renders into the lanes of rooms and
+//! users, and those of the members of the cluster.
 
 use starling_protocol::{
-    RoomId, UserId,
+    NodeId, RoomId, UserId,
     event::MessageKey,
     frame::{client::ListedMessage, live::RoomChange},
 };
 
-/// A change that a session may have to show.
+/// A change that a session, or a link, may have to apply.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A message of a member room is newly listed, has moved, or has another listed id.
@@ -28,4 +29,6 @@ pub enum Change {
     Account(UserId),
     /// A user's name or display name has changed.
     Profile(UserId),
+    /// A node was forgotten. It shows in no session; the links apply it.
+    NodeForgotten(NodeId),
 }

@@ -127,6 +127,7 @@ pub struct Committer {
     clock: Clock,
     /// Opened by the first write; no other process continues it.
     own_origin: Option<OriginId>,
+    has_old_peers: bool,
     vector: Arc<VersionVector>,
     number: u64,
     shards: ShardDigests,
@@ -148,6 +149,7 @@ struct BatchOutcome {
 /// An open transaction and its outcome so far.
 struct Batch<'txn> {
     tables: Tables<'txn>,
+    has_old_peers: bool,
     outcome: BatchOutcome,
 }
 
@@ -162,7 +164,12 @@ impl Committer {
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
         let shards = store.shard_digests()?;
-        Ok(Self { store, node, clock, own_origin: None, vector, number: 0, shards })
+        Ok(Self { store, node, clock, own_origin: None, has_old_peers: false, vector, number: 0, shards })
+    }
+
+    /// Sets whether a peer may have a build of wire version 1, for [`MessagePosted::for_peers`].
+    pub fn set_has_old_peers(&mut self, has_old_peers: bool) {
+        self.has_old_peers = has_old_peers;
     }
 
     /// The digests of all shards that are not empty.
@@ -248,6 +255,7 @@ impl Committer {
     ) -> Result<BatchOutcome, StoreError> {
         let mut batch = Batch {
             tables: Tables::open(transaction)?,
+            has_old_peers: self.has_old_peers,
             outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
@@ -335,16 +343,14 @@ impl Batch<'_> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
-            let same_content = first.text == posted.text && first.reply_to == posted.reply_to;
-            // A deleted message has no text left to compare.
-            let same = state.room == room && (same_content || first.text.is_none());
+            let same = state.room == room && (first.is_erased() || first.has_same_content(posted));
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
         if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
             return Ok(OpResult::Refused(refusal));
         }
-        let body = EventBody::MessagePosted(posted.clone());
-        let draft = EventDraft { scope: Scope::room(room), body, above_hlc };
+        let posted = posted.clone().for_peers(self.has_old_peers);
+        let draft = EventDraft::new(Scope::room(room), posted).above(above_hlc);
         self.write(own_origin, clock, now_ms, vec![draft])
     }
 
@@ -361,7 +367,7 @@ impl Batch<'_> {
             Event::new(own_origin, seq, clock.stamp(now_ms, draft.above_hlc), draft)
         };
         let events: Vec<_> = (first.0..).map(Seq).zip(drafts).map(stamped).collect();
-        if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
+        if !events.iter().all(Event::is_within_limits) {
             return Ok(OpResult::Refused(too_long()));
         }
         for event in &events {

@@ -144,7 +144,8 @@ impl MessagesReader {
         }
         let shown = match sender {
             Sender::Guest { id, name } => self.names.shown(room, *id, name)?,
-            Sender::User(user) => self.records.username(*user)?.unwrap_or_default(),
+            Sender::User(user) | Sender::Bot(user) => self.records.username(*user)?.unwrap_or_default(),
+            Sender::Hook { name, .. } => name.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         self.shown.push((room, sender.clone(), shown.clone()));
         Ok(shown)

@@ -1,24 +1,74 @@
-//! Numbered steps that bring a store of an earlier version to this one, each in one transaction.
-//! Runs once at open. Step n brings version n - 1 to n; a step is never changed once released.
+//! Numbered steps that bring a store of an earlier version to this one, each in one transaction, and name the views that are
+//! derived again after the last one. Step n brings version n - 1 to n; a step is never changed once released.
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
-use starling_protocol::{Event, EventBody, Scope, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
+use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
-use super::{StoreError, apply::Tables, scrub, tables, verify::is_rebuilding};
+use super::{
+    StoreError,
+    apply::create_views,
+    plan::{Plan, plan_rebuild},
+    scrub, tables,
+    view_set::ViewSet,
+    write_transaction,
+};
 
-type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
+/// A step from one version to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Changes of the log and of tables, in the step's transaction; it creates views that are new.
+    change: fn(&WriteTransaction) -> Result<(), StoreError>,
+    /// The views whose rows are different from now on.
+    views: ViewSet,
+    /// The kinds of events that were unknown until now: their events, which the log may hold, are applied.
+    kinds: &'static [u16],
+}
 
-const STEPS: &[Step] = &[
-    create_tables,
-    add_digests,
-    tell_guests_apart,
-    keep_people,
-    index_lookalikes,
-    end_sessions_for_good,
-    keep_service_keys,
-    shorten_events,
-    know_cluster,
+impl Step {
+    /// Derives these views again.
+    pub const fn rebuild(views: ViewSet) -> Self {
+        Self { change: change_nothing, views, kinds: &[] }
+    }
+
+    /// Applies the events of kinds that were unknown until now. No view that other events change is derived again.
+    pub const fn learn(kinds: &'static [u16]) -> Self {
+        Self { change: change_nothing, views: ViewSet::NONE, kinds }
+    }
+
+    /// Also changes the log or tables.
+    #[must_use]
+    pub const fn with(self, change: fn(&WriteTransaction) -> Result<(), StoreError>) -> Self {
+        Self { change, ..self }
+    }
+}
+
+/// All steps. The views of all that a store needs are derived together, at the end. Until version 8 each step derived all
+/// views again.
+pub const STEPS: &[Step] = &[
+    Step::rebuild(ViewSet::NONE).with(create_tables),
+    // 2: the views have digests.
+    Step::rebuild(ViewSet::ALL),
+    // 3: the views tell guests of one name apart.
+    Step::rebuild(ViewSet::ALL).with(create_views),
+    // 4: users and their rooms have views.
+    Step::rebuild(ViewSet::ALL).with(create_views),
+    // 5: account names have an index by their looks, and emoji are counted in one form.
+    Step::rebuild(ViewSet::ALL),
+    // 6: accounts record up to which point their sessions have ended: disabling ends them for good, a new password ends
+    // tokens.
+    Step::rebuild(ViewSet::ALL),
+    // 7: service keys have a view, and sessions name the key that they were opened under.
+    Step::rebuild(ViewSet::ALL),
+    // 8: stubs keep no content, and no event is longer than the limit. The rebuild of the views also rewrites every stub
+    // of the log.
+    Step::rebuild(ViewSet::ALL).with(shorten_events),
+    // 9: messages of kind 43. An earlier version kept them as an unknown kind, if a node of a newer one sent any.
+    Step::learn(&[43]),
+    // 10: forgotten nodes have a view. Earlier versions kept such events of newer nodes without applying them.
+    Step::learn(&[44]),
+    // 11: the cluster's id and the rotation of its secret have views.
+    Step::learn(&[47, 48, 49]),
 ];
 
 /// The version that this build reads and writes.
@@ -29,57 +79,17 @@ const _: () =
 
 const KEY: &str = "schema_version";
 
-/// 1: the tables of the first release.
+#[expect(clippy::unnecessary_wraps, reason = "a step's change may fail")]
+fn change_nothing(_: &WriteTransaction) -> Result<(), StoreError> {
+    Ok(())
+}
+
 fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::LOG)?;
     transaction.open_table(tables::HEADS)?;
-    super::apply::create_views(transaction)
+    create_views(transaction)
 }
 
-/// Lets the views be derived from the log again; an empty log needs no rebuild.
-fn rebuild_unless_empty(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    if transaction.open_table(tables::LOG)?.is_empty()? {
-        return Ok(());
-    }
-    super::verify::begin_rebuild(transaction)
-}
-
-/// 2: the views have digests; a rebuild makes them.
-fn add_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    rebuild_unless_empty(transaction)
-}
-
-/// 3: the views tell guests of one name apart.
-fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    // An empty store gets no rebuild; its tables may be of any earlier version.
-    super::apply::create_views(transaction)?;
-    rebuild_unless_empty(transaction)
-}
-
-/// 4: users and their rooms have views.
-fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    super::apply::create_views(transaction)?;
-    rebuild_unless_empty(transaction)
-}
-
-/// 5: account names have an index by their looks, and emoji are counted in one form.
-fn index_lookalikes(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    rebuild_unless_empty(transaction)
-}
-
-/// 6: accounts record up to which point their sessions have ended: disabling ends them for good, a new password ends
-/// tokens.
-fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    rebuild_unless_empty(transaction)
-}
-
-/// 7: service keys have a view, and sessions name the key that they were opened under.
-fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    rebuild_unless_empty(transaction)
-}
-
-/// 8: stubs keep no content, and no event is longer than the limit. The rebuild of the views also rewrites every stub of
-/// the log.
 fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let mut log = transaction.open_table(tables::LOG)?;
     let mut too_long = Vec::new();
@@ -103,47 +113,7 @@ fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
         transaction.open_table(tables::META)?.insert(scrub::ERASED, 1)?;
     }
     drop(log);
-    super::apply::create_views(transaction)?;
-    rebuild_unless_empty(transaction)
-}
-
-/// 9: the cluster's id and the rotation of its secret have views. Only their few events are applied, without a rebuild.
-fn know_cluster(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    apply_cluster_events(transaction)
-}
-
-/// Applies the events about the cluster that an earlier version stored without knowing their kinds.
-fn apply_cluster_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    // A rebuild that is due applies them.
-    if is_rebuilding(transaction)? {
-        return Ok(());
-    }
-    let mut stored = Vec::new();
-    {
-        let (scopes, log) = (transaction.open_table(tables::SCOPES)?, transaction.open_table(tables::LOG)?);
-        let prefix = tables::scope_beginning(&Scope::cluster());
-        for row in scopes.range(&prefix[..]..)? {
-            let key = row?.0;
-            if !key.value().starts_with(&prefix) {
-                break;
-            }
-            let Some((origin, seq)) = tables::parse_scope_key(key.value()) else { continue };
-            let bytes = log.get(&tables::log_key(origin, seq))?;
-            stored.extend(bytes.map(|bytes| Event::decode(bytes.value().to_vec().into())).transpose()?);
-        }
-    }
-    let mut tables = Tables::open(transaction)?;
-    for event in stored.iter().filter(|event| is_about_cluster(&event.body)) {
-        tables.apply(event)?;
-    }
-    tables.flush().map(drop)
-}
-
-fn is_about_cluster(body: &EventBody) -> bool {
-    matches!(
-        body,
-        EventBody::ClusterIdDrawn(_) | EventBody::SecretSwitched(_) | EventBody::SecretsReported(_)
-    )
+    create_views(transaction)
 }
 
 /// Reads the version of a store; 0 if it is empty.
@@ -155,15 +125,17 @@ fn version(db: &Database) -> Result<u64, StoreError> {
     }
 }
 
-/// Brings the store to [`SCHEMA_VERSION`]; refuses one of a newer version.
-pub fn migrate(db: &Database) -> Result<(), StoreError> {
-    let found = version(db)?;
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+/// Brings the store to the version of the last of `steps`, and plans the rebuild of the views that they change; refuses a
+/// store of a newer version.
+pub fn migrate(db: &Database, steps: &[Step]) -> Result<(), StoreError> {
+    let (found, known) = (version(db)?, steps.len() as u64);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
     }
-    for (version, step) in (1_u64..).zip(STEPS).filter(|&(version, _)| version > found) {
-        super::write_transaction(db, |transaction| {
-            step(transaction)?;
+    for (version, step) in (1_u64..).zip(steps).filter(|&(version, _)| version > found) {
+        write_transaction(db, |transaction| {
+            (step.change)(transaction)?;
+            plan_rebuild(transaction, &Plan::new(step.views, step.kinds))?;
             transaction.open_table(tables::META)?.insert(KEY, version)?;
             Ok(())
         })?;

@@ -13,7 +13,9 @@ mod messages;
 mod migrations;
 mod names;
 mod people;
+mod plan;
 mod read;
+mod rebuild;
 mod records;
 mod room_reader;
 mod rooms;
@@ -23,6 +25,7 @@ mod tables;
 mod tests;
 mod unusable;
 mod verify;
+mod view_set;
 mod views;
 
 use std::{
@@ -47,14 +50,16 @@ pub use self::{
     decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
     messages::{Direction, MessagesReader, TimelineSlice},
-    migrations::SCHEMA_VERSION,
+    migrations::{SCHEMA_VERSION, STEPS, Step},
     people::Person,
+    plan::Progress,
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},
     room_reader::{RoomReader, Unread},
     scrub::{SCRUB_STEP_BYTES, Scrub},
     unusable::UnusableStore,
     verify::CheckReport,
+    view_set::ViewSet,
 };
 
 use crate::data_dir::create_private_file;
@@ -142,6 +147,16 @@ impl Store {
     /// Opens the store in a file, or makes it. An empty file counts as missing: it is left of a store that was never
     /// written.
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
+        Self::open_file_with(path, STEPS, &mut |_| ())
+    }
+
+    /// Works as [`Store::open_file`], with the migrations of some version: [`STEPS`], or those of a later one in tests.
+    /// `progress` is called again and again while views are derived, when this process already holds the file's lock.
+    pub fn open_file_with(
+        path: &Path,
+        steps: &[Step],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, StoreError> {
         without_panic(|| {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.len() > 0 => {}
@@ -156,7 +171,7 @@ impl Store {
                 Err(error) => return Err(StoreError::from_io(error)),
             }
             let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
-            Self::opened(database, Some(path.to_owned()))
+            Self::opened(database, Some(path.to_owned()), steps, progress)
         })
     }
 
@@ -191,16 +206,21 @@ impl Store {
     ) -> Result<Self, StoreError> {
         without_panic(|| {
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
-            Self::opened(database, None)
+            Self::opened(database, None, STEPS, &mut |_| ())
         })
     }
 
-    fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {
+    fn opened(
+        db: Result<Database, DatabaseError>,
+        file: Option<PathBuf>,
+        steps: &[Step],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, StoreError> {
         let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
         Self::read_list_of_tables(&db)?;
-        migrations::migrate(&db)?;
+        migrations::migrate(&db, steps)?;
         let store = Self { db, file, damage: OnceLock::new() };
-        store.resume_rebuild()?;
+        store.resume_rebuild(progress)?;
         Ok(store)
     }
 

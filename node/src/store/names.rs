@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableHandle, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableHandle,
+    WriteTransaction,
+};
 use starling_protocol::{
     GuestId, GuestName, Hlc, RoomId, Scope,
     merge::guest_name::{self, NameClaim, OverlapGroup},
@@ -123,6 +126,21 @@ impl<'txn> NamesWriter<'txn> {
         }
         self.renamed.extend(claimed.renamed.into_iter().map(|guest| (room, guest)));
         Ok(guest_name::shown_name(name, guest, claimed.group.holder == guest))
+    }
+
+    /// Removes at most `most` rows, and their digests; returns whether more may be left.
+    pub fn clear(&mut self, book: &mut DigestBook, most: usize) -> Result<bool, StoreError> {
+        let name = self.claims.name().to_owned();
+        for _ in 0..most {
+            let Some((key, record)) = self.claims.pop_first()? else { break };
+            book.removed(&Scope::room(tables::name_room(key.value())), &name, key.value(), record.value());
+        }
+        let name = self.groups.name().to_owned();
+        for _ in 0..most {
+            let Some((key, record)) = self.groups.pop_first()? else { break };
+            book.removed(&Scope::room(tables::name_room(key.value())), &name, key.value(), record.value());
+        }
+        Ok(!self.claims.is_empty()? || !self.groups.is_empty()?)
     }
 
     /// The guests that were renamed in this transaction.

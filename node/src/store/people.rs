@@ -1,9 +1,9 @@
 //! Reads the views of users, for services and for decisions within a commit.
 
-use std::iter;
+use std::{collections::BTreeSet, iter};
 
 use starling_protocol::{
-    Pos, RoomId, Scope, SessionId, UserId, Username,
+    NodeId, Pos, RoomId, Scope, SessionId, UserId, Username,
     event::{NotifyLevel, ServiceKeyId},
     merge::{
         contact::{Relation, Side, Sides},
@@ -22,8 +22,8 @@ use super::{
     apply::parse,
     records::{Records, Row, Rows, trailing_id},
     views::{
-        self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, ServiceKey, Session, User,
-        Waited, username_key,
+        self, Claim, ContactMine, ContactTheirs, ForgottenNode, Mention, Name, Notify, Read, ServiceKey,
+        Session, User, Waited, username_key,
     },
 };
 
@@ -250,6 +250,12 @@ impl<T: Rows> Records<T> {
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         keys.sort_by_key(|(_, state)| state.first);
         Ok(keys)
+    }
+
+    /// Returns all nodes that were forgotten, ever.
+    pub fn forgotten_nodes(&self) -> Result<BTreeSet<NodeId>, StoreError> {
+        let rows = self.scan::<ForgottenNode>(&Scope::cluster(), &[])?;
+        rows.map(|row| row.and_then(|(node, _)| Ok(NodeId(trailing_id(&node)?)))).collect()
     }
 
     /// Reads a session.

@@ -10,17 +10,10 @@ use super::{
     StoreError,
     apply::parse,
     digests::DigestBook,
-    tables::{INDEX, RECORDS, scope_beginning},
+    tables::{INDEX, RECORDS, parse_scope, scope_beginning},
+    view_set::{View, ViewSet},
     views::TO_ERASE,
 };
-
-/// A view: its number, which is never reused, and the type of its records.
-pub trait View {
-    /// The view's number within a scope.
-    const TAG: u8;
-    /// The type of a record.
-    type Record: Serialize + DeserializeOwned;
-}
 
 /// A table of byte rows, writable or read-only.
 pub trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
@@ -31,6 +24,8 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows for T {}
 pub struct Records<T> {
     rows: T,
     index: T,
+    /// The views that are written; changes of others are ignored.
+    views: ViewSet,
 }
 
 /// Records within a write transaction.
@@ -81,7 +76,8 @@ fn scan_rows<'a, T: Rows>(
 impl RecordsReader {
     /// Opens the tables of a read transaction.
     pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
-        Ok(Self { rows: transaction.open_table(RECORDS)?, index: transaction.open_table(INDEX)? })
+        let (rows, index) = (transaction.open_table(RECORDS)?, transaction.open_table(INDEX)?);
+        Ok(Self { rows, index, views: ViewSet::ALL })
     }
 }
 
@@ -145,7 +141,13 @@ impl<T: Rows> Records<T> {
 impl<'txn> RecordsWriter<'txn> {
     /// Opens the tables of a write transaction.
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
-        Ok(Self { rows: transaction.open_table(RECORDS)?, index: transaction.open_table(INDEX)? })
+        let (rows, index) = (transaction.open_table(RECORDS)?, transaction.open_table(INDEX)?);
+        Ok(Self { rows, index, views: ViewSet::ALL })
+    }
+
+    /// From now on ignores changes of other views.
+    pub fn write_only(&mut self, views: ViewSet) {
+        self.views = views;
     }
 
     /// Writes a record and updates its digest in `book`.
@@ -156,6 +158,9 @@ impl<'txn> RecordsWriter<'txn> {
         sub: &[u8],
         record: &V::Record,
     ) -> Result<(), StoreError> {
+        if !self.views.has_record(V::TAG) {
+            return Ok(());
+        }
         let (key, record) = (key::<V>(scope, sub), codec::encode(record));
         let name = self.rows.name().to_owned();
         if let Some(before) = self.rows.insert(&key[..], &record[..])? {
@@ -172,6 +177,9 @@ impl<'txn> RecordsWriter<'txn> {
         scope: &Scope,
         sub: &[u8],
     ) -> Result<(), StoreError> {
+        if !self.views.has_record(V::TAG) {
+            return Ok(());
+        }
         let key = key::<V>(scope, sub);
         let name = self.rows.name().to_owned();
         if let Some(before) = self.rows.remove(&key[..])? {
@@ -201,13 +209,68 @@ impl<'txn> RecordsWriter<'txn> {
 
     /// Writes a row of the index.
     pub fn put_index<R: Serialize>(&mut self, key: &[u8], record: &R) -> Result<(), StoreError> {
-        self.index.insert(key, &codec::encode(record)[..])?;
+        if self.views.has_index(key) {
+            self.index.insert(key, &codec::encode(record)[..])?;
+        }
         Ok(())
     }
 
     /// Removes a row of the index.
     pub fn remove_index(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        self.index.remove(key)?;
+        if self.views.has_index(key) {
+            self.index.remove(key)?;
+        }
         Ok(())
     }
+
+    /// Removes records of some views, and their digests: looks at `most` rows from the key `from` on. Returns the key to
+    /// go on at, if there are more.
+    pub fn clear_rows(
+        &mut self,
+        book: &mut DigestBook,
+        views: ViewSet,
+        from: &[u8],
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (mut gone, mut next) = (Vec::new(), None);
+        for (count, row) in self.rows.range::<&[u8]>(from..)?.enumerate() {
+            let key = row?.0.value().to_vec();
+            if count == most {
+                next = Some(key);
+                break;
+            }
+            if tag(&key).is_some_and(|tag| views.has_record(tag)) {
+                gone.push(key);
+            }
+        }
+        let name = self.rows.name().to_owned();
+        for key in gone {
+            let scope = parse_scope(&key);
+            if let Some((scope, record)) = scope.zip(self.rows.remove(&key[..])?) {
+                book.removed(&scope, &name, &key, record.value());
+            }
+        }
+        Ok(next)
+    }
+
+    /// Removes at most `most` rows of the index of some views; returns whether more may be left.
+    pub fn clear_index(&mut self, views: ViewSet, most: usize) -> Result<bool, StoreError> {
+        for prefix in views.index_prefixes() {
+            let rows = scan_rows(&self.index, &[prefix], &[prefix])?.take(most);
+            let gone: Vec<_> = rows.map(|row| Ok(row?.0)).collect::<Result<_, StoreError>>()?;
+            for rest in &gone {
+                self.index.remove(&[&[prefix], &rest[..]].concat()[..])?;
+            }
+            if gone.len() == most {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The number of the view in a key of [`RECORDS`].
+fn tag(key: &[u8]) -> Option<u8> {
+    let (&[_kind, length], rest) = key.split_first_chunk()?;
+    rest.get(usize::from(length)).copied()
 }

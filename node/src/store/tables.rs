@@ -7,9 +7,12 @@ use starling_protocol::{
 };
 
 /// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
-/// being rebuilt, so that an interrupted rebuild is begun again), `erased` (counts the commits that erased something),
+/// being rebuilt, so that an interrupted rebuild goes on), `erased` (counts the commits that erased something),
 /// `scrubbed` (what `erased` was when free pages were last overwritten).
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// The rebuild of views that is not finished: `plan` → `plan::Plan`.
+pub const REBUILD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rebuild");
 
 /// Zeros of a scrub, which take every free page of the file; empty otherwise.
 pub const SCRATCH: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("scratch");

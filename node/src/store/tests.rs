@@ -3,7 +3,9 @@
 
 mod any_order;
 mod facts;
+mod message_kinds;
 mod old_stores;
+mod rebuilds;
 mod scrub;
 
 use std::sync::Arc;
@@ -180,7 +182,7 @@ fn a_store_of_a_newer_version_is_refused() {
     let transaction = store.db.begin_write().unwrap();
     transaction.open_table(tables::META).unwrap().insert("schema_version", 99).unwrap();
     transaction.commit().unwrap();
-    let refused = migrations::migrate(&store.db);
+    let refused = migrations::migrate(&store.db, STEPS);
     assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })), "{refused:?}");
 }
 
@@ -328,8 +330,8 @@ fn a_store_of_an_earlier_version_learns_names_from_its_log() {
         transaction.delete_table(tables::NAME_GROUPS).unwrap();
         transaction.open_table(tables::META).unwrap().insert("schema_version", 2).unwrap();
         transaction.commit().unwrap();
-        migrations::migrate(&store.db).unwrap();
-        store.resume_rebuild().unwrap();
+        migrations::migrate(&store.db, STEPS).unwrap();
+        store.resume_rebuild(&mut |_| ()).unwrap();
     };
     let never_written = store();
     as_of_version_2(&never_written);

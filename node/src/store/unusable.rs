@@ -1,6 +1,6 @@
 //! The error of a store file that cannot be used, with advice for the operator.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use starling_protocol::NodeId;
 use thiserror::Error;
@@ -23,12 +23,19 @@ impl UnusableStore {
 }
 
 impl Store {
+    /// Reads which nodes were ever forgotten.
+    pub fn forgotten_nodes(&self) -> Result<BTreeSet<NodeId>, UnusableStore> {
+        self.guarded(|store| store.records()?.forgotten_nodes()).map_err(|error| self.unusable(error))
+    }
+
     /// Makes the only writer of this store; see [`Committer::new`]. It reads the heads, the last event of each origin
     /// and all digests, so some damage already shows here.
     pub fn committer(self: &Arc<Self>, node: NodeId, now_ms: u64) -> Result<Committer, UnusableStore> {
-        let file = self.file.as_deref().unwrap_or(Path::new("in memory"));
-        self.guarded(|_| Committer::new(Arc::clone(self), node, now_ms))
-            .map_err(|error| UnusableStore::new(file, error))
+        self.guarded(|_| Committer::new(Arc::clone(self), node, now_ms)).map_err(|error| self.unusable(error))
+    }
+
+    fn unusable(&self, error: StoreError) -> UnusableStore {
+        UnusableStore::new(self.file.as_deref().unwrap_or(Path::new("in memory")), error)
     }
 }
 

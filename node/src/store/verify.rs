@@ -1,25 +1,17 @@
-//! Checks a store against itself, and rebuilds its views from the log, for `starling verify`. An interrupted rebuild
-//! begins again at the next open.
+//! Checks a store against itself, and against a rebuild of its views, for `starling verify`.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::ReadableDatabase;
 use starling_protocol::{Digest, Event, Scope, ScopeDigest, VersionVector};
 
-use super::{
-    Snapshot, Store, StoreError,
-    apply::{self, Tables},
-    digests::DigestBook,
-    tables,
-    views::Room,
-};
+use super::{Snapshot, Store, StoreError, digests::DigestBook, tables, views::Room};
 
-/// The number of events applied in one transaction of a rebuild: limits the transaction's memory.
-const REBUILD_BATCH_EVENTS: usize = 5_000;
+/// The number of events that are read, or applied, in one transaction: limits its memory.
+const BATCH_EVENTS: usize = 5_000;
 /// The number of events between two progress reports.
 const PROGRESS_EVENTS: u64 = 10_000;
-const REBUILDING: &str = "rebuilding";
 
 /// The findings of a check of a sound store.
 #[derive(Debug)]
@@ -120,11 +112,7 @@ impl Store {
         let mut batch = Vec::new();
         let derive = |event: &Event| {
             batch.push(event.clone());
-            if batch.len() < REBUILD_BATCH_EVENTS {
-                Ok(())
-            } else {
-                scratch.append(&std::mem::take(&mut batch))
-            }
+            if batch.len() < BATCH_EVENTS { Ok(()) } else { scratch.append(&std::mem::take(&mut batch)) }
         };
         let events = self.verify_log(&snapshot.vector, derive, progress)?;
         scratch.append(&batch)?;
@@ -152,51 +140,9 @@ impl Store {
         })
     }
 
-    fn in_tables(
-        &self,
-        change: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        super::write_transaction(&self.db, |transaction| {
-            let mut tables = Tables::open(transaction)?;
-            change(&mut tables)?;
-            tables.flush().map(|_| ())
-        })
-    }
-
-    /// Drops all views and derives them from the log again; `progress` receives the number of finished events.
-    pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
-        super::write_transaction(&self.db, begin_rebuild)?;
-        let mut done = 0;
-        self.each_page(|page| {
-            self.in_tables(|tables| {
-                let mut apply = |event| {
-                    let kept = tables.rewrite_as_stub_if_deleted(event)?;
-                    tables.apply(&kept).map(|_| ())
-                };
-                page.iter().try_for_each(|(_, event)| apply(event))
-            })?;
-            done += page.len() as u64;
-            progress(done);
-            Ok(())
-        })?;
-        super::write_transaction(&self.db, |transaction| {
-            transaction.open_table(tables::META)?.remove(REBUILDING)?;
-            Ok(())
-        })
-    }
-
-    pub(super) fn resume_rebuild(&self) -> Result<(), StoreError> {
-        let interrupted = self.db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
-        if interrupted {
-            tracing::info!("rebuilding all views from the log; the node starts when that is done");
-            self.rebuild(|done| tracing::info!(events = done, "rebuilding views"))?;
-        }
-        Ok(())
-    }
-
     fn log_from(&self, from: &[u8; 32]) -> Result<Vec<([u8; 32], Event)>, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
-        let entries = log.range::<&[u8; 32]>(from..)?.take(REBUILD_BATCH_EVENTS);
+        let entries = log.range::<&[u8; 32]>(from..)?.take(BATCH_EVENTS);
         entries
             .map(|entry| {
                 let (key, bytes) = entry?;
@@ -221,20 +167,8 @@ impl Store {
     }
 }
 
-/// Whether the views are to be filled again at the next open.
-pub(super) fn is_rebuilding(transaction: &WriteTransaction) -> Result<bool, StoreError> {
-    Ok(transaction.open_table(tables::META)?.get(REBUILDING)?.is_some())
-}
-
-/// Empties the views; they are filled again at the next open at the latest.
-pub(super) fn begin_rebuild(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    apply::clear_views(transaction)?;
-    transaction.open_table(tables::META)?.insert(REBUILDING, 1)?;
-    Ok(())
-}
-
 /// Returns the key right after another.
-fn successor(mut key: [u8; 32]) -> [u8; 32] {
+pub(super) fn successor(mut key: [u8; 32]) -> [u8; 32] {
     for byte in key.iter_mut().rev() {
         *byte = byte.wrapping_add(1);
         if *byte != 0 {

@@ -21,7 +21,7 @@ use starling_protocol::{
     },
 };
 
-use super::records::View;
+use super::view_set::View;
 
 macro_rules! views {
     ($($(#[$doc:meta])+ $tag:literal $view:ident: $record:ty;)+) => {$(
@@ -86,6 +86,8 @@ views! {
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
+    /// Cluster; node → the first event that forgets it.
+    44 ForgottenNode: Pos;
     /// Cluster → its id.
     47 ClusterIdentity: ClusterIdState;
     /// Cluster; a secret → the last switch to it, from which other.

@@ -7,7 +7,7 @@ mod order;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
 };
@@ -67,6 +67,7 @@ pub struct WriterHandle {
     busy: Arc<Busy>,
     /// The clock's offset from an agreeing majority, in milliseconds; 0 if it agrees.
     clock_offset_ms: Arc<AtomicI64>,
+    has_old_peers: Arc<AtomicBool>,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
@@ -100,6 +101,12 @@ impl WriterHandle {
     pub fn set_clock(&self, verdict: ClockVerdict) {
         let offset_ms = if let ClockVerdict::Wrong(ms) = verdict { ms } else { 0 };
         self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+    }
+
+    /// Sets whether a peer has a build of wire version 1; see [`Committer::set_has_old_peers`]. Commits that have begun
+    /// are not affected.
+    pub fn set_has_old_peers(&self, has_old_peers: bool) {
+        self.has_old_peers.store(has_old_peers, Ordering::Relaxed);
     }
 
     fn admit_by_clock(&self) -> Result<(), Refusal> {
@@ -184,6 +191,7 @@ pub struct Writer {
     queue: mpsc::Receiver<Request>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
+    has_old_peers: Arc<AtomicBool>,
     metrics: WriterMetrics,
 }
 
@@ -197,15 +205,16 @@ impl Writer {
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let refused = metrics.refused.clone();
-        let busy = Arc::<Busy>::default();
+        let (busy, has_old_peers) = (Arc::<Busy>::default(), Arc::<AtomicBool>::default());
         let handle = WriterHandle {
             queue: sender,
             space,
             busy: Arc::clone(&busy),
             clock_offset_ms: Arc::default(),
+            has_old_peers: Arc::clone(&has_old_peers),
             refused,
         };
-        (Self { committer, queue, durability, busy, metrics }, handle)
+        (Self { committer, queue, durability, busy, has_old_peers, metrics }, handle)
     }
 
     /// Runs on a thread of its own until [`WriterHandle::end`] is called or all handles are gone. The listener
@@ -233,6 +242,7 @@ impl Writer {
             let (ops, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             self.busy.set(Some(begun));
+            self.committer.set_has_old_peers(self.has_old_peers.load(Ordering::Relaxed));
             let commit = match self.committer.commit(environment.now_ms(), environment.random_u64(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {

@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use clap::Parser;
 use futures_util::future::BoxFuture;
-use harness::{Node, PATIENCE, eventually, http, process::run};
-use quinn::{AsyncUdpSocket, Connection, ConnectionError, Endpoint, SendStream};
+use harness::{Client, Node, PATIENCE, eventually, http, process::run};
+use quinn::{AsyncUdpSocket, Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use starling_node::{
     cluster::{self, HeldKeys},
     config::{Config, Flags},
@@ -94,6 +94,7 @@ struct Bench {
     _endpoint: Endpoint,
     connection: Connection,
     stream: SendStream,
+    receive: RecvStream,
     version: WireVersion,
 }
 
@@ -106,8 +107,26 @@ impl Bench {
         let (node, listen) = node().await;
         let endpoint = endpoint(vec![version.alpn(), ANY_VERSION]);
         let connection = endpoint.connect(listen, "node.starling.internal").unwrap().await.unwrap();
-        let (stream, _) = connection.open_bi().await.unwrap();
-        Self { node, _endpoint: endpoint, connection, stream, version }
+        let (stream, receive) = connection.open_bi().await.unwrap();
+        Self { node, _endpoint: endpoint, connection, stream, receive, version }
+    }
+
+    /// Reads frames of replication until one has what is wanted.
+    async fn receive<T>(&mut self, wanted: impl Fn(ReplicaFrame) -> Option<T>) -> T {
+        let read = async {
+            loop {
+                let mut length = [0; 4];
+                self.receive.read_exact(&mut length).await.unwrap();
+                let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+                self.receive.read_exact(&mut frame).await.unwrap();
+                if let Some(PeerFrame::Replica(frame)) = self.version.decode(&frame).unwrap()
+                    && let Some(found) = wanted(frame)
+                {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("the frame comes")
     }
 
     /// Sends a record as a frame.
@@ -236,6 +255,31 @@ async fn an_event_of_an_unknown_kind_is_kept_and_an_unknown_frame_skipped() {
         bench.push(Event::new(origin, Seq(1), Hlc(1), draft).encoded().clone()).await;
         bench.figure("starling_commits_total 1").await;
         assert!(bench.connection.close_reason().is_none(), "the link goes on");
+    }
+}
+
+/// Promise 12: while a peer has the older build, it gets messages of kinds that it can list; otherwise they say more.
+#[tokio::test]
+async fn an_older_peer_gets_messages_of_kinds_that_it_knows() {
+    for version in WireVersion::ALL {
+        let mut bench = Bench::of(version).await;
+        let room = http::create_room(bench.node.http).await;
+        let mut ann = Client::join(bench.node.http, &room, "Ann").await;
+        bench.hello(ME).await;
+        let ours = ReplicaFrame::Vector(VersionVector::default());
+        bench.send(&PeerFrame::Replica(ours).encode()).await;
+        // The node's vector is its answer to the new link, so it knows the version by now.
+        bench.receive(|frame| matches!(frame, ReplicaFrame::Vector(_)).then_some(())).await;
+        ann.post("hello").await;
+        let posted = bench.receive(|frame| {
+            let ReplicaFrame::Push(events) = frame else { return None };
+            events.into_iter().find_map(|event| match Event::decode(event).unwrap().body {
+                EventBody::MessagePosted(posted) => Some(posted),
+                _ => None,
+            })
+        });
+        let posted = posted.await;
+        assert_eq!((posted.body(), posted.details.is_some()), ("hello", version == WireVersion::V2));
     }
 }
 

@@ -18,11 +18,15 @@ pub enum Fault {
     NarrowPath,
     ClockJump,
     DiskFull,
+    /// A node is forgotten, whether it runs or not.
+    Forget,
+    /// A node leaves, and comes back as a new one.
+    Leave,
     Calm,
 }
 
 impl Fault {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Blackout,
         Self::Pause,
@@ -35,6 +39,8 @@ impl Fault {
         Self::NarrowPath,
         Self::ClockJump,
         Self::DiskFull,
+        Self::Forget,
+        Self::Leave,
         Self::Calm,
     ];
 }
@@ -49,6 +55,10 @@ pub struct Coverage {
     pub copied: u64,
     pub rooms: u64,
     pub sessions: u64,
+    /// Nodes that got a new id because they were forgotten.
+    pub renewed: u64,
+    /// Nodes that left the cluster.
+    pub left: u64,
     pub packets: u64,
     /// From the end of the last fault until every promise held, in virtual milliseconds.
     pub healed_in_ms: u64,
@@ -71,13 +81,15 @@ impl Coverage {
         let at = |part: usize| healed.get((healed.len() * part / 100).min(healed.len().max(1) - 1));
         let mut lines = vec![
             format!(
-                "mean of a seed: {} posts, {} acks ({} with copies), {} rooms, {} sessions, {} packets",
+                "mean of a seed: {} posts, {} acks ({} with copies), {} rooms, {} sessions, {} packets; in all {} nodes left and {} were forgotten",
                 mean(|c| c.posts),
                 mean(|c| c.acks),
                 mean(|c| c.copied),
                 mean(|c| c.rooms),
                 mean(|c| c.sessions),
                 mean(|c| c.packets),
+                all.iter().map(|c| c.left).sum::<u64>(),
+                all.iter().map(|c| c.renewed).sum::<u64>(),
             ),
             format!(
                 "healed within (virtual ms): {} of half, {} of 99 in 100, {} of all",

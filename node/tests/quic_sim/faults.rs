@@ -80,6 +80,8 @@ impl World {
                 self.hosts[host].space.free.set(free);
                 self.schedule(mend_after, Event::FreeDisk(host));
             }
+            Fault::Forget => self.forget(host, other),
+            Fault::Leave => self.hosts[host].leave(),
             Fault::Calm => {
                 let mut wires = self.network.wires();
                 (wires.weather.lost, wires.weather.doubled, wires.weather.jitter_ms) = (0, 0, 2);

@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     machine::{ALL_MACHINES, SimMachine, VirtualClock},
+    members::HasLeft,
     mutants::{ForgetfulDisk, Mutant},
     network::{self, Network},
 };
@@ -37,7 +38,7 @@ const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 pub struct Run {
     /// First, so that tasks are gone before what they use.
     pub runtime: Runtime,
-    core: Arc<OnceLock<Result<Core, StartError>>>,
+    pub core: Arc<OnceLock<Result<Core, StartError>>>,
     clock: VirtualClock,
     /// The end of a pause.
     pub paused_until: Option<u64>,
@@ -58,6 +59,8 @@ pub struct Host {
     pub run: Option<Run>,
     /// The events that it has ever made durable.
     pub durable: VersionVector,
+    /// Whether this process has left the cluster.
+    pub left: HasLeft,
     mutant: Option<Mutant>,
 }
 
@@ -76,6 +79,7 @@ impl Host {
             starts: 0,
             run: None,
             durable: VersionVector::default(),
+            left: HasLeft::default(),
             mutant,
         }
     }
@@ -185,9 +189,15 @@ impl Host {
     /// Kills the process, or cuts the power: unsynced writes may be lost.
     pub fn kill(&mut self, rng: &mut StdRng, network: &Network) {
         network.close(self.number);
+        self.left = HasLeft::default();
         if self.run.take().is_some() {
             self.disk = self.disk.crash(rng);
         }
+    }
+
+    /// Gives the node a new id for its next start.
+    pub fn renew(&mut self, id: NodeId) {
+        (self.id, self.identity) = (id, self.identity.renewed(id));
     }
 
     pub fn free_disk(&self) {

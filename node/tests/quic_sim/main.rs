@@ -13,6 +13,7 @@ mod faults;
 mod host;
 mod invariants;
 mod machine;
+mod members;
 mod mutants;
 mod network;
 mod world;

@@ -227,6 +227,7 @@ impl World {
             host.run_to(self.now);
         }
         self.outcomes();
+        self.renew();
         let made = self.made_rooms();
         self.rooms.extend(made);
         if self.now.is_multiple_of(LOOK_EVERY_MS) {

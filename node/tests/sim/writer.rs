@@ -27,6 +27,9 @@ pub const INBOX_MAX: usize = 24;
 /// The defaults of a node in a cluster.
 const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
 
+/// The time for which a peer of an older build stays or is away.
+const OLD_PEER_STAYS_MS: u64 = 700;
+
 /// A request to the writer, with the receiver of its result.
 #[derive(Debug)]
 pub enum Request {
@@ -102,6 +105,8 @@ impl World {
         if self.mutant == Some(Mutant::OriginContinued) {
             fresh = *self.nodes[node].incarnation.get_or_insert(fresh);
         }
+        // A peer of an older build comes and goes: messages of all kinds are mixed.
+        let has_old_peers = (self.now / OLD_PEER_STAYS_MS + u64::from(start)).is_multiple_of(2);
         let machine = &mut self.nodes[node];
         if machine.stalled_until > self.now {
             machine.stalled_since.get_or_insert(self.now);
@@ -112,6 +117,7 @@ impl World {
         let Some(run) = machine.run.as_mut() else { return };
         let requests: Vec<_> = run.inbox.drain(..most.min(run.inbox.len())).collect();
         let ops: Vec<_> = requests.iter().map(op).collect();
+        run.committer.set_has_old_peers(has_old_peers);
         let Ok(commit) = run.committer.commit(wall_ms, fresh, &ops) else { return self.crash(node) };
         if !run.inbox.is_empty() {
             self.schedule(after, Event::Write { node, start });

@@ -1,16 +1,17 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it. The next are 43 to 46, then 50; 33, 36 to 39 and 41 were left out.
+//! constants above it; those of messages are in `posted`. The next are 45, 46 and 50; 33, 36 to 39 and 41 were left out.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterIdDrawn, InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted,
     MembershipChanged, MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated,
     ReactionChanged, Scope, SecretSwitched, SecretsReported, message_id_scope,
-    messages::{GuestPosted, TextEdited},
+    messages::TextEdited,
     people::{
         ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
         PasswordRehashed, ProfileChanged, ReadMarked, RefreshTokenUsed, ResetLinkMade, SessionOpened,
@@ -20,12 +21,10 @@ use super::{
     service_key::ServiceKeySealed,
 };
 use crate::{
-    DisplayName,
+    DisplayName, NodeId,
     codec::{self, DecodeError},
 };
 
-/// Kind 2: messages from guests without replies or mentions; all others have kind 4.
-const GUEST_POSTED: u16 = 2;
 /// Kind 27: edits that keep the mentions of the message; others have kind 40.
 const TEXT_EDITED: u16 = 27;
 /// Kind 9: password changes that keep personal access tokens.
@@ -39,6 +38,14 @@ const USER_REGISTERED_V1: u16 = 5;
 /// Kind 6: chosen usernames that don't list these nodes; others have kind 31.
 const USERNAME_CHOSEN_V1: u16 = 6;
 
+/// A node is no member of the cluster any more: it has left, or an operator has forgotten it. Its scope is the cluster. It
+/// holds for ever: the process of a forgotten node goes on under a new id. Its events stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeForgotten {
+    /// The node. The event's origin is its own if it has left.
+    pub node: NodeId,
+}
+
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
         /// The content of an event, by its kind.
@@ -46,6 +53,8 @@ macro_rules! kinds {
         #[expect(missing_docs, reason = "each variant's type has docs")]
         pub enum EventBody {
             $($kind($kind),)+
+            /// Kinds 2, 4 and 43.
+            MessagePosted(MessagePosted),
             PasswordChanged(PasswordChanged),
             /// An event of a newer version: stored and forwarded unchanged, applied after an upgrade.
             Unknown {
@@ -59,9 +68,7 @@ macro_rules! kinds {
         impl EventBody {
             pub(super) fn encode(&self) -> (u16, Bytes) {
                 match self {
-                    Self::MessagePosted(body) if let Some(posted) = GuestPosted::from_event(body) => {
-                        (GUEST_POSTED, codec::encode(&posted))
-                    }
+                    Self::MessagePosted(body) => body.encode(),
                     Self::MessageEdited(body) if let Some(edited) = TextEdited::from_event(body) => {
                         (TEXT_EDITED, codec::encode(&edited))
                     }
@@ -86,8 +93,9 @@ macro_rules! kinds {
 
             pub(super) fn decode(kind: u16, payload: Bytes, bytes_max: usize) -> Result<Self, DecodeError> {
                 match kind {
-                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, bytes_max)
-                        .map(|posted| Self::MessagePosted(posted.into())),
+                    _ if MessagePosted::KINDS.contains(&kind) => {
+                        MessagePosted::decode(kind, &payload, bytes_max).map(Self::MessagePosted)
+                    }
                     TEXT_EDITED => codec::decode::<TextEdited>(&payload, bytes_max)
                         .map(|edited| Self::MessageEdited(edited.into())),
                     PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
@@ -104,6 +112,12 @@ macro_rules! kinds {
                     $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
+            }
+        }
+
+        impl From<MessagePosted> for EventBody {
+            fn from(body: MessagePosted) -> Self {
+                Self::MessagePosted(body)
             }
         }
 
@@ -124,7 +138,6 @@ macro_rules! kinds {
 kinds! {
     1 => QuickRoomCreated,
     3 => NameShared,
-    4 => MessagePosted,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
     10 => PasswordRehashed,
@@ -151,6 +164,7 @@ kinds! {
     34 => ServiceKeySealed,
     35 => SessionOpened,
     40 => MessageEdited,
+    44 => NodeForgotten,
     47 => ClusterIdDrawn,
     48 => SecretSwitched,
     49 => SecretsReported,
@@ -187,10 +201,7 @@ impl EventBody {
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
-            Self::MessagePosted(MessagePosted { text, reply_to, mentions, .. }) => {
-                (*text, *reply_to) = (None, None);
-                mentions.clear();
-            }
+            Self::MessagePosted(posted) => posted.erase(),
             Self::MessageEdited(MessageEdited { text, mentions, .. }) => {
                 *text = None;
                 // An edit of kind 27 has no mentions, and must keep its kind.
@@ -222,7 +233,7 @@ impl EventBody {
     /// Whether this is the stub of a message. Stubs of earlier versions may hold more than today's.
     pub fn is_message_stub(&self) -> bool {
         match self {
-            Self::MessagePosted(posted) => posted.text.is_none(),
+            Self::MessagePosted(posted) => posted.is_erased(),
             Self::MessageEdited(edited) => edited.text.is_none(),
             _ => false,
         }

@@ -1,10 +1,15 @@
 //! Events of messages. Their scope is the room. A message's key never changes; the id under which it is listed may.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Emoji, GuestId, GuestName, Hlc, MessageId, MessageText, Scope, UserId};
+use super::scope::Scope;
+use crate::{
+    hlc::Hlc,
+    id::{GuestId, HookId, MessageId, UserId},
+    text::{DisplayName, Emoji, GuestName, MessageText},
+};
 
-/// The sender of a message.
+/// The sender of a message. Only kind 43 of events knows bots and webhooks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sender {
     /// Somebody without an account.
@@ -16,6 +21,15 @@ pub enum Sender {
     },
     /// Somebody with an account.
     User(UserId),
+    /// A program with an account. It has the same key as a user with this id.
+    Bot(UserId),
+    /// A webhook of the room: a program without an account.
+    Hook {
+        /// The webhook's id.
+        id: HookId,
+        /// The name that it gave itself in this message; `None` once it is erased.
+        name: Option<DisplayName>,
+    },
 }
 
 /// Identifies a sender under any name: a tag and the sender's id.
@@ -24,28 +38,40 @@ pub type SenderKey = [u8; 17];
 impl Sender {
     const GUEST: u8 = 1;
     const USER: u8 = 2;
+    const HOOK: u8 = 3;
 
     /// Returns the bytes that identify the sender.
     pub fn key(&self) -> SenderKey {
         let (tag, id) = match self {
             Self::Guest { id, .. } => (Self::GUEST, id.0),
-            Self::User(id) => (Self::USER, id.0),
+            Self::User(id) | Self::Bot(id) => (Self::USER, id.0),
+            Self::Hook { id, .. } => (Self::HOOK, id.0),
         };
         let mut key = [tag; 17];
         key[1..].copy_from_slice(&id);
         key
     }
 
-    /// Returns the user; `None` for a guest.
+    /// Returns the account; `None` for a guest and for a webhook.
     pub fn user(&self) -> Option<UserId> {
         match self {
-            Self::Guest { .. } => None,
-            Self::User(id) => Some(*id),
+            Self::Guest { .. } | Self::Hook { .. } => None,
+            Self::User(id) | Self::Bot(id) => Some(*id),
         }
+    }
+
+    /// Whether the sender is a guest.
+    pub fn is_guest(&self) -> bool {
+        matches!(self, Self::Guest { .. })
+    }
+
+    /// Whether the sender is a program.
+    pub fn is_bot(&self) -> bool {
+        matches!(self, Self::Bot(_) | Self::Hook { .. })
     }
 }
 
-/// Returns the user of a [`SenderKey`]; `None` for a guest's.
+/// Returns the account of a [`SenderKey`]; `None` for a guest's and for a webhook's.
 pub fn sender_user(key: SenderKey) -> Option<UserId> {
     let (&tag, id) = key.split_first()?;
     (tag == Sender::USER).then(|| <[u8; 16]>::try_from(id).ok().map(UserId))?
@@ -74,69 +100,6 @@ impl MessageKey {
         let (sender, id) = bytes.split_at(17);
         let sender = sender.try_into().expect("split at 17");
         Self { sender, id: MessageId::from_bytes(id.try_into().expect("16 of 33 remain")) }
-    }
-}
-
-/// A message was posted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessagePosted {
-    /// The id that its sender gave it.
-    pub id: MessageId,
-    /// The sender.
-    pub sender: Sender,
-    /// The text; `None` once it is erased.
-    pub text: Option<MessageText>,
-    /// The listed id of the message that this one replies to.
-    pub reply_to: Option<MessageId>,
-    /// The mentioned members, as the writing node knew them.
-    pub mentions: Vec<UserId>,
-}
-
-impl MessagePosted {
-    /// Makes a message without a reply and without mentions.
-    pub fn new(id: MessageId, sender: Sender, text: MessageText) -> Self {
-        Self { id, sender, text: Some(text), reply_to: None, mentions: Vec::new() }
-    }
-
-    /// Returns the message's key.
-    pub fn key(&self) -> MessageKey {
-        MessageKey { sender: self.sender.key(), id: self.id }
-    }
-
-    /// Returns the text; empty once it is erased.
-    pub fn body(&self) -> &str {
-        self.text.as_ref().map(MessageText::as_str).unwrap_or_default()
-    }
-}
-
-/// Kind 2: messages of guests, without replies and mentions.
-#[derive(Serialize, Deserialize)]
-pub(super) struct GuestPosted {
-    id: MessageId,
-    #[serde(deserialize_with = "only_guest")]
-    sender: Sender,
-    text: MessageText,
-}
-
-impl GuestPosted {
-    pub(super) fn from_event(posted: &MessagePosted) -> Option<Self> {
-        let MessagePosted { id, sender, text: Some(text), reply_to: None, mentions } = posted else {
-            return None;
-        };
-        let fits = sender.user().is_none() && mentions.is_empty();
-        fits.then(|| Self { id: *id, sender: sender.clone(), text: text.clone() })
-    }
-}
-
-/// Refuses users: they post with kind 4, and each message must have only one possible kind.
-fn only_guest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sender, D::Error> {
-    let sender = Sender::deserialize(deserializer)?;
-    if sender.user().is_none() { Ok(sender) } else { Err(D::Error::custom("a user's message of kind 2")) }
-}
-
-impl From<GuestPosted> for MessagePosted {
-    fn from(GuestPosted { id, sender, text }: GuestPosted) -> Self {
-        Self::new(id, sender, text)
     }
 }
 

@@ -5,15 +5,27 @@ mod body;
 mod cluster;
 mod messages;
 mod people;
+mod posted;
+#[cfg(test)]
+mod posted_tests;
 mod rooms;
-mod scope;
+pub(crate) mod scope;
 mod service_key;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, cluster::*, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
+pub use self::{
+    body::{EventBody, NodeForgotten},
+    cluster::*,
+    messages::*,
+    people::*,
+    posted::*,
+    rooms::*,
+    scope::Scope,
+    service_key::*,
+};
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},
@@ -105,6 +117,12 @@ impl Event {
         Ok(Self { origin, seq, hlc, scope, body, encoded })
     }
 
+    /// Reads the number of the kind of an encoded event alone: of many events, most need not be decoded.
+    pub fn kind_of(encoded: &[u8]) -> Result<u16, EventError> {
+        let (.., kind) = codec::decode_beginning::<(OriginId, Seq, Hlc, Scope, u16)>(encoded)?;
+        Ok(kind)
+    }
+
     /// Decodes and shortens an over-long event of an earlier version: a read mark of very many origins. No other node has
     /// the event, since all refuse over-long events.
     pub fn shortened(encoded: Bytes) -> Result<Self, EventError> {
@@ -122,6 +140,13 @@ impl Event {
         let draft =
             EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), above_hlc: None };
         Self::new(self.origin, self.seq, self.hlc, draft)
+    }
+
+    /// Whether it has at most [`EVENT_BYTES_MAX`] bytes and its lists keep their limits, so that any node accepts it.
+    pub fn is_within_limits(&self) -> bool {
+        let body_fits =
+            if let EventBody::MessagePosted(posted) = &self.body { posted.is_within_limits() } else { true };
+        self.encoded.len() <= EVENT_BYTES_MAX && body_fits
     }
 
     /// Returns the encoded event, as its writer encoded it.
@@ -164,6 +189,7 @@ mod tests {
             let read = Event::decode(event.encoded().clone()).unwrap();
             assert_eq!((read.pos(), &read.scope, &read.body), (event.pos(), &event.scope, &event.body));
             assert_eq!(read.encoded(), event.encoded());
+            assert_eq!(Event::kind_of(event.encoded()).unwrap(), event.body.encode().0);
         }
     }
 

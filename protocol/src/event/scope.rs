@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::{RoomId, UserId};
+use crate::id::{RoomId, UserId};
 
 /// The room, user or bucket that an event belongs to. Logs could later be split over nodes by scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -52,6 +52,13 @@ pub struct ListedMessage {
     pub posted: MessagePosted,
 }
 
+impl ListedMessage {
+    /// Returns the time at which it was sent: when it was stamped, or as the import says.
+    pub fn sent_at(&self) -> Hlc {
+        self.posted.imported_ms().map_or(self.pos.hlc, Hlc::from_unix_ms)
+    }
+}
+
 /// A message of a quick room.
 #[derive(Serialize, ToSchema)]
 #[schema(as = QuickMessage)]
@@ -69,12 +76,12 @@ pub struct MessageObject<'a> {
     room: String,
     /// The sender's name.
     username: &'a str,
-    /// Whether the sender has no account.
+    /// Whether the sender is a person without an account.
     guest: bool,
     /// The text: 1 to 8,000 characters.
     #[schema(min_length = 1, max_length = 8000)]
     body: &'a str,
-    /// The time at which the message was stamped.
+    /// The time at which the message was stamped, or was sent before an import.
     #[schema(format = DateTime)]
     at: String,
     /// The message's position: the messages of a room sort by it as text.
@@ -103,9 +110,9 @@ impl<'a> MessageObject<'a> {
             id: message.listed_id,
             room: room.to_string(),
             username: &message.shown,
-            guest: message.posted.sender.user().is_none(),
+            guest: message.posted.sender.is_guest(),
             body: message.posted.body(),
-            at: format_time(message.pos.hlc),
+            at: format_time(message.sent_at()),
             pos: message.pos.to_string(),
             history,
         }
@@ -164,7 +171,7 @@ pub enum ServerFrame<'a> {
         /// The id as you gave it, or else the one that the server gave.
         #[schema(max_length = 64, format = "id")]
         id: &'a str,
-        /// The time at which the message was stamped.
+        /// The time at which the message was stamped, or was sent before an import.
         #[schema(format = DateTime)]
         at: String,
         /// The message's position in its room.

@@ -217,6 +217,9 @@ pub enum PeerFrame {
     Mesh(MeshNews),
     /// The sender's status. Since wire version 2.
     Status(NodeStatus),
+    /// Whether the sender is leaving the cluster: a node that leaves too must not count it. Since wire version 2, of which
+    /// earlier builds skip it.
+    Leaving(bool),
 }
 
 impl PeerFrame {

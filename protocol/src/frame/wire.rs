@@ -6,7 +6,7 @@
 //! can't be skipped in part, since its fields have no lengths.
 //!
 //! A later version may add kinds and tags, but never change a record of an earlier one. A frame of a new kind is only
-//! sent on links of the version that brought it.
+//! sent on links of the version that brought it, or of an earlier one whose builds skip it.
 
 use super::peer::PeerFrame;
 use crate::{codec::DecodeError, limits::PEER_FRAME_BYTES_MAX};
@@ -32,7 +32,7 @@ const EXTENSIONS_BYTES_MAX: usize = 64 * 1024;
 pub const WIRE_FRAME_BYTES_MAX: usize = HEAD_BYTES as usize + PEER_FRAME_BYTES_MAX + EXTENSIONS_BYTES_MAX;
 
 /// The number of kinds of [`PeerFrame`].
-const FRAMES: u8 = 7;
+const FRAMES: u8 = 8;
 /// The frames that have kinds of their own, with the number of these.
 const NESTED: [(u8, u8); 2] = [(3, 14), (4, 6)];
 
@@ -183,6 +183,7 @@ mod tests {
             PeerFrame::Pong(1),
             PeerFrame::Mesh(MeshNews::default()),
             PeerFrame::Status(NodeStatus { sessions: 1, free_bytes: 2, build: "0".into() }),
+            PeerFrame::Leaving(true),
         ];
         let frames =
             plain.into_iter().chain(replica.map(PeerFrame::Replica)).chain(presence.map(PeerFrame::Presence));
@@ -226,6 +227,7 @@ mod tests {
             ],
             PeerFrame::Mesh(_) => [5, 0],
             PeerFrame::Status(_) => [6, 0],
+            PeerFrame::Leaving(_) => [7, 0],
         }
     }
 
@@ -262,7 +264,7 @@ mod tests {
         let ping = PeerFrame::Ping(7).encode();
         let extended = frame([1, 0], &ping, &[(9, b"of the future"), (65_535, b"")]);
         assert_eq!(WireVersion::V2.decode(&extended).unwrap(), Some(PeerFrame::Ping(7)));
-        for kind in [[7, 0], [255, 255], [3, 14], [4, 6], [1, 1]] {
+        for kind in [[8, 0], [255, 255], [3, 14], [4, 6], [1, 1]] {
             let unknown = frame(kind, b"whatever it is", &[(1, b"x")]);
             assert_eq!(WireVersion::V2.decode(&unknown).unwrap(), None, "{kind:?}");
         }

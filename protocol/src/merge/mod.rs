@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod contact;
 #[cfg(test)]
 mod effect_tests;
+pub mod forgotten_node;
 pub mod guest_name;
 pub mod invite;
 pub mod member;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::{contact, invite, member, message, read_mark, register, room, user};
+use super::{contact, forgotten_node, invite, member, message, read_mark, register, room, user};
 use crate::{
     DisplayName, EventBody, Hlc, InviteId, NodeId, OriginId, Pos, RoomId, RoomName, Seq, Settings, Topic,
     UserId, Username, codec, event::*,
@@ -63,6 +63,7 @@ in_any_order! {
     invites: any::<bool>() => |state, _, is_made| invite::apply(state, is_made.then(made).as_ref());
     members: member_sets() => member::apply;
     read_marks: marks() => |state, _, mark| read_mark::apply(state, mark);
+    forgotten_nodes: Just(()) => |state, pos, ()| forgotten_node::apply(state, pos);
     rooms_of_members: room_bodies() => room::apply;
     accounts: account_bodies() => user::apply;
     claims: any::<bool>() => |state, _, is_withdrawn| user::apply_claim(state, &name(), *is_withdrawn);

@@ -2,7 +2,7 @@
 
 use super::tests::{Bench, OTHER, PEER, THEIRS, in_sync_confirm};
 use super::*;
-use crate::frame::peer::Confirm;
+use crate::{VersionVector, frame::peer::Confirm};
 
 /// The confirmations among some outputs, by link.
 fn confirms(outputs: &[Output]) -> Vec<(LinkId, Vec<(OriginId, Seq)>)> {
@@ -83,4 +83,21 @@ fn no_confirmation_leaves_out_what_waits() {
     let told = confirms(&bench.step(Input::LocalStatus { wall_ms: 0, stalled: true }));
     assert!(told.contains(&(LinkId(2), vec![(THEIRS, Seq(2))])), "{told:?}");
     assert!(bench.replica.next_tick() > bench.now + 50, "nothing waits any more");
+}
+
+/// Leaving (design, section 3): a peer counts as a holder only while it is in sync, and once it has confirmed all that is to be
+/// handed over.
+#[test]
+fn holders_are_the_peers_in_sync_that_confirmed_everything() {
+    let mut bench = bench(true);
+    applied(&mut bench, 2);
+    let wanted = bench.replica.held().clone();
+    assert_eq!(bench.replica.holders(bench.now, &VersionVector::default()), [PEER, OTHER]);
+    assert_eq!(bench.replica.holders(bench.now, &wanted), []);
+    let confirm = |seq| ReplicaFrame::Confirm(in_sync_confirm(vec![(THEIRS, Seq(seq))]));
+    bench.step(Input::Frame(LinkId(1), confirm(2)));
+    bench.step(Input::Frame(LinkId(2), confirm(1)));
+    assert_eq!(bench.replica.holders(bench.now, &wanted), [PEER]);
+    bench.now = Millis(SILENCE_MS_MAX + 1);
+    assert_eq!(bench.replica.holders(bench.now, &wanted), [], "it is silent");
 }

@@ -129,6 +129,12 @@ impl Replica {
             .all(|(origin, seq)| self.links.values().any(|link| link.confirmed.contains(origin, seq)))
     }
 
+    /// Returns the peers in sync that have confirmed all of `vector`.
+    pub fn holders(&self, now: Millis, vector: &VersionVector) -> Vec<NodeId> {
+        let holds = |link: &&Link| vector.beyond(&link.confirmed).next().is_none();
+        self.in_sync(now).filter(holds).map(|link| link.peer).collect()
+    }
+
     /// Returns the number of nodes with a durable event: this one and the linked peers that confirmed it.
     pub fn copies(&self, origin: OriginId, seq: Seq) -> usize {
         1 + self.links.values().filter(|link| link.confirmed.contains(origin, seq)).count()

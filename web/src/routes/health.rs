@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
+    Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use serde::Serialize;
-use starling_protocol::texts;
+use starling_protocol::{ErrorCode, texts};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -16,6 +18,7 @@ use super::api::Json;
 use crate::{
     drain::{Drain, Serving},
     openapi::tag,
+    problem::Problem,
     service::Operations,
     state::AppState,
 };
@@ -93,6 +96,26 @@ async fn check_readiness(
     if reasons.is_empty() {
         return Json(Health { status: "ready", errors: operations.problems() }).into_response();
     }
+    not_ready(reasons)
+}
+
+/// Returns the router of a node that still prepares its store: the process is alive, and is ready for nothing else for this
+/// reason.
+pub fn starting_router(reason: impl Fn() -> String + Clone + Send + Sync + 'static) -> Router {
+    let alive = || async { Json(Health { status: "alive", errors: Vec::new() }) };
+    let other = {
+        let reason = reason.clone();
+        move || std::future::ready(Problem::new(ErrorCode::Unavailable, reason()))
+    };
+    let readiness = move || std::future::ready(not_ready(vec![reason()]));
+    Router::new()
+        .route("/livez", get(alive))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(readiness))
+        .fallback(other)
+}
+
+fn not_ready(reasons: Vec<String>) -> Response {
     let reasons = Json(NotReady { status: "not ready", reasons });
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }

@@ -31,6 +31,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::api::allowed_inputs;
+pub use self::health::starting_router;
 use crate::{
     documents::Documents,
     guard, openapi,

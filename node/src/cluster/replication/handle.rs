@@ -59,6 +59,8 @@ pub enum DriverInput {
     ClaimPeers(oneshot::Sender<Vec<NodeId>>),
     /// A claim on a name was committed; the sender takes its outcome.
     Claim(CommittedClaim, oneshot::Sender<ClaimOutcome>),
+    /// Asks which peers in sync have confirmed all of a vector.
+    Holders(VersionVector, oneshot::Sender<Vec<NodeId>>),
     /// Asks whether reachable peers hold all of a vector that this node lacks.
     Reachable(VersionVector, oneshot::Sender<bool>),
     /// The writer refused events of a peer.
@@ -211,6 +213,13 @@ impl DriverHandle {
         let (sender, passed) = oneshot::channel();
         self.send(DriverInput::Barrier(sender)).await;
         passed.await.ok().flatten()
+    }
+
+    /// Returns the peers in sync that hold all of `vector`, as they have confirmed.
+    pub async fn holders(&self, vector: VersionVector) -> Vec<NodeId> {
+        let (sender, answer) = oneshot::channel();
+        self.send(DriverInput::Holders(vector, sender)).await;
+        answer.await.unwrap_or_default()
     }
 
     /// Whether reachable peers hold all of `vector` that this node lacks.

@@ -5,6 +5,7 @@ mod compare;
 mod confirmations;
 mod driver_core;
 mod handle;
+mod old_peers;
 mod readiness;
 mod refill;
 mod report;
@@ -29,7 +30,6 @@ use tokio::{
     time::Instant,
 };
 
-use self::handle::NO_LIMIT;
 pub use self::{
     confirmations::CommittedClaim,
     driver_core::DriverCore,
@@ -37,6 +37,7 @@ pub use self::{
     readiness::{CaughtUp, StartState},
     refill::EndRefill,
 };
+use self::{handle::NO_LIMIT, old_peers::OldPeers};
 use super::{LinkSender, Links};
 use crate::{
     environment::Environment,
@@ -65,6 +66,7 @@ pub struct Driver {
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
     links: HashMap<LinkId, LinkTo>,
+    old_peers: OldPeers,
     writer: WriterHandle,
     store: Arc<Store>,
     cluster_links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
@@ -115,6 +117,7 @@ impl Driver {
             inbox,
             handle: handle.clone(),
             links: HashMap::new(),
+            old_peers: OldPeers::default(),
             writer: parts.writer,
             store: parts.store,
             cluster_links: parts.links,
@@ -167,6 +170,9 @@ impl Driver {
                     let _ = new_links.try_send(member);
                     self.links.retain(|_, old| old.peer != peer);
                     let version = sender.version();
+                    self.old_peers.link_up(peer, version);
+                    // Before the peer is pushed any commit.
+                    self.writer.set_has_old_peers(self.old_peers.any());
                     self.links.insert(link, LinkTo { peer, sender });
                     self.handle(Input::LinkUp { link, peer, version });
                 }
@@ -197,6 +203,9 @@ impl Driver {
             }
             DriverInput::Claim(claim, answer) => {
                 self.drive(|core, now, out| core.claim(now, claim, Responder::Claim(answer), out));
+            }
+            DriverInput::Holders(vector, answer) => {
+                let _ = answer.send(self.core.replica().holders(self.now(), &vector));
             }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.core.replica().reachable(&vector));

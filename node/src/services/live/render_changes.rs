@@ -46,7 +46,7 @@ fn message(
     if !permissions::may_see(reader.records(), room, user, &message.posted.sender)? {
         return Ok(None);
     }
-    if message.posted.text.is_none() {
+    if message.posted.is_erased() {
         let (room_id, id) = (room.to_string(), message.listed_id.to_string());
         return Ok(Some(LiveFrame::MessageDeleted { room_id, id }.to_json()));
     }

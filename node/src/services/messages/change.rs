@@ -35,7 +35,7 @@ impl Target {
 
     /// The message, if it is not deleted and the user sees it.
     fn find_visible(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
-        let Some(target) = Self::find(tables, id)?.filter(|target| target.posted.text.is_some()) else {
+        let Some(target) = Self::find(tables, id)?.filter(|target| !target.posted.is_erased()) else {
             return Ok(None);
         };
         let sees = may_see(&tables.records, target.room, user, &target.posted.sender)?;

@@ -1,6 +1,10 @@
-//! Posts messages. Mentions and the reply are resolved before the commit, which decides again whether the user may post.
+//! Posts messages. Whom a message addresses is resolved before the commit, which decides again whether the user may post.
 
-use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey, texts};
+use starling_protocol::{
+    ErrorCode, MessagePosted, RoomId, Sender, UserId,
+    event::{MessageKey, PostDetails},
+    texts,
+};
 use starling_web::{
     objects::Message,
     service::{CountAgainstRoom, NewMessage, Post, Refusal},
@@ -9,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::mentions;
 use crate::{
-    permissions::{no_such_message, refuse_post, rooms::Denied},
+    permissions::{no_such_message, other_direct_member, refuse_post, rooms::Denied},
     services::{context::ServiceContext, render},
     store::{Store, StoreError},
 };
@@ -22,8 +26,8 @@ pub struct PreparedPost {
     pub already_posted: bool,
 }
 
-/// Resolves the mentions and the reply of a message, and stamps it above everything that this node holds in the room, as
-/// its author may have seen that. (The session has waited for their cursor.)
+/// Resolves whom a message addresses, and stamps it above everything that this node holds in the room, as its author may
+/// have seen that. (The session has waited for their cursor.)
 pub fn prepare(
     store: &Store,
     user: UserId,
@@ -36,15 +40,19 @@ pub fn prepare(
     }
     let sender = Sender::User(user);
     let key = MessageKey { sender: sender.key(), id: message.id };
-    if let Some(reply_to) = message.reply_to
-        && reader.find_by_listed_id(reply_to)?.is_none_or(|(answered_in, _)| answered_in != room)
-    {
-        return Err(no_such_message().into());
+    let mut reply_author = None;
+    if let Some(reply_to) = message.reply_to {
+        let answered = reader.find_by_listed_id(reply_to)?.filter(|(answered_in, _)| *answered_in == room);
+        let (_, answered) = answered.ok_or_else(no_such_message)?;
+        reply_author = answered.posted.sender.user().filter(|author| *author != user);
     }
     let last = reader.last_pos(room)?.map(|pos| pos.hlc);
+    let direct_peer = other_direct_member(&reader.records, room, user)?;
+    let details = PostDetails { reply_author, direct_peer, ..PostDetails::default() };
     let posted = MessagePosted {
         mentions: mentions::mentioned_members(&reader.records, room, user, message.text.as_str())?,
         reply_to: message.reply_to,
+        details: Some(Box::new(details)),
         ..MessagePosted::new(message.id, sender, message.text.clone())
     };
     let post = Post { room, message: posted, above_hlc: last.max(Some(message.above_hlc)) };

@@ -1,8 +1,12 @@
 //! Tests messages on stores in memory, with two nodes where it matters: pages, changes, erasure, late arrivals.
 
 use starling_protocol::{
-    Emoji, ErrorCode, EventDraft, MessageKey, Scope, Sender, UserId, VersionVector,
-    event::{MemberRoomDeleted, ReactionChanged, Stance, StanceChanged, UserDeleted},
+    DisplayName, Emoji, ErrorCode, EventBody, EventDraft, HookId, MessageKey, MessagePosted, Scope, Sender,
+    UserId, VersionVector,
+    event::{
+        MemberRoomCreated, MemberRoomDeleted, PostDetails, ReactionChanged, Stance, StanceChanged,
+        UserDeleted, direct_room,
+    },
     limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
 use starling_web::service::{MessageQuery, NewMessage, Refusal};
@@ -324,4 +328,64 @@ fn a_read_mark_covers_what_was_sent_in_the_room_and_is_written_once() {
     assert!(matches!(read(&mut one, 2, None), Ok(OpResult::Done(_))));
     assert!(mark(&one).covers(late));
     assert_eq!(code(read(&mut one, 3, None)), Some(ErrorCode::NotFound), "in another room");
+}
+
+/// The event of a message.
+fn posted(node: &Node, n: u128) -> MessagePosted {
+    let event = node.store.messages().unwrap().event(node.pos(n)).unwrap().unwrap();
+    let EventBody::MessagePosted(posted) = event.body else { panic!("no message: {event:?}") };
+    posted
+}
+
+/// Notifications derive from the event of a message alone, so it says whom it addresses.
+#[test]
+fn a_message_says_whom_it_addresses() {
+    let mut node = Node::with_rooms();
+    node.say(BOB, 1, "question for @eve");
+    node.post(ANN, ROOM, &NewMessage { reply_to: Some(id(1)), ..new(2, "answer") }).unwrap();
+    node.post(BOB, ROOM, &NewMessage { reply_to: Some(id(1)), ..new(3, "to myself") }).unwrap();
+    let direct = direct_room(ANN, BOB);
+    for (from, to) in [(ANN, BOB), (BOB, ANN)] {
+        node.write(EventDraft::new(Scope::user(from), StanceChanged { to, round: 1, stance: Stance::Yes }));
+    }
+    let (one, other) = (ANN.min(BOB), ANN.max(BOB));
+    node.write(EventDraft::new(Scope::room(direct), MemberRoomCreated::Direct { one, other }));
+    node.post(BOB, direct, &new(4, "hi")).unwrap();
+    let addressed = |n| {
+        let MessagePosted { mentions, details, .. } = posted(&node, n);
+        let PostDetails { everyone, reply_author, direct_peer, .. } = *details.unwrap();
+        assert!(!everyone, "nobody can address everyone yet");
+        (mentions, reply_author, direct_peer)
+    };
+    assert_eq!(addressed(1), (vec![EVE], None, None));
+    assert_eq!(addressed(2), (vec![], Some(BOB), None));
+    assert_eq!(addressed(3), (vec![], None, None), "nobody is told of their own reply");
+    assert_eq!(addressed(4), (vec![], None, Some(ANN)));
+}
+
+/// The contract: messages of programs have `bot: true`; those of webhooks are shown under the name that they gave. They
+/// can be answered and deleted like any other.
+#[test]
+fn messages_of_programs_are_marked() {
+    let mut node = Node::with_rooms();
+    let hook = Sender::Hook { id: HookId([1; 16]), name: Some(DisplayName::parse("CI").unwrap()) };
+    for (n, sender) in [(1, hook), (2, Sender::Bot(BOB))] {
+        let message = MessagePosted::new(id(n), sender, new(n, "built").text);
+        node.write(EventDraft::new(Scope::room(ROOM), message));
+    }
+    let sender = |n| {
+        let sender = node.shown(n).sender;
+        (sender.id, sender.username, sender.guest, sender.bot)
+    };
+    assert_eq!(sender(1), (String::new(), "CI".into(), false, true));
+    assert_eq!(sender(2), (BOB.to_string(), "bob".into(), false, true));
+    assert_eq!(node.numbers(MessageQuery::Newest, 9).0, [2, 1]);
+    node.post(ANN, ROOM, &NewMessage { reply_to: Some(id(1)), ..new(3, "thanks") }).unwrap();
+    assert_eq!(posted(&node, 3).details.unwrap().reply_author, None, "a webhook is nobody to tell");
+    assert_eq!(code(node.edit(ANN, 1, "x")), Some(ErrorCode::Forbidden));
+    assert_eq!(code(node.delete(BOB, 1)), Some(ErrorCode::Forbidden), "of another author");
+    node.delete(EVE, 1).unwrap();
+    assert_eq!(node.shown(1).sender.username, "", "its name was content");
+    assert!(node.shown(1).deleted);
+    node.verify();
 }

@@ -13,13 +13,13 @@ pub fn message_object(
     message: &ListedMessage,
 ) -> Result<Message, StoreError> {
     let (posted, records) = (&message.posted, &reader.records);
-    let deleted = posted.text.is_none();
+    let deleted = posted.is_erased();
     let mut object = Message {
         id: message.listed_id.to_string(),
         room_id: room.to_string(),
         sender: sender(records, message)?,
         body: posted.body().to_owned(),
-        at: time(message.pos.hlc),
+        at: time(message.sent_at()),
         pos: message.pos.to_string(),
         edited_at: None,
         deleted,

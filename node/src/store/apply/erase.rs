@@ -10,6 +10,7 @@ use super::Tables;
 use crate::store::{
     StoreError,
     tables::{self, LOG},
+    view_set::ViewSet,
     views::{self, Deleted, Duplicate, Edit, Mention, Room},
 };
 
@@ -92,6 +93,9 @@ impl Tables<'_> {
         self.records.remove_index(&views::room_mention_index(room, pos, user))?;
         let scope = Scope::user(user);
         self.records.remove::<Mention>(&mut self.book, &scope, &views::mention_key(room, Some(pos)))?;
+        if self.views != ViewSet::ALL {
+            return Ok(());
+        }
         let key = tables::scope_key(&scope, pos.origin, pos.seq);
         let hlc = self.scopes.remove(&key[..])?.map(|hlc| hlc.value());
         if let Some(hlc) = hlc {

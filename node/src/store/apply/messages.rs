@@ -16,6 +16,7 @@ use crate::store::{
     Change, StoreError,
     messages::key_of,
     tables,
+    view_set::ViewSet,
     views::{
         Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_pos_key,
         reaction_key,
@@ -62,8 +63,13 @@ impl Tables<'_> {
         pos: Pos,
         posted: &MessagePosted,
     ) -> Result<Vec<QuickMessage>, StoreError> {
-        if let Sender::Guest { id, name } = &posted.sender {
+        if let Sender::Guest { id, name } = &posted.sender
+            && self.views.contains(ViewSet::GUEST_NAMES)
+        {
             self.names.claim(&mut self.book, room, name, *id, (pos.hlc, pos.hlc))?;
+        }
+        if !self.views.contains(ViewSet::MESSAGES) {
+            return Ok(Vec::new());
         }
         let sender = posted.sender.key();
         let mut listed = Vec::new();
@@ -168,7 +174,8 @@ impl Tables<'_> {
     pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
         match sender {
             Sender::Guest { id, name } => self.names.shown(room, *id, name),
-            Sender::User(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+            Sender::User(user) | Sender::Bot(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+            Sender::Hook { name, .. } => Ok(name.as_ref().map(ToString::to_string).unwrap_or_default()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
-//! only fetches and keeps their states. Called by the committer, and by a rebuild.
+//! only fetches and keeps their states. Called by the committer, and by a rebuild, which may be of some views only.
 
+mod clear;
+mod cluster;
 mod erase;
 mod messages;
 mod people;
@@ -12,23 +14,14 @@ use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
     Event, EventBody, MessagePosted, NameShared, Pos, QuickRoomCreated, RoomId, Scope, ScopeDigest, codec,
-    event::SecretSwitched,
     frame::client::ListedMessage,
     limits::VIEW_ROW_BYTES_MAX,
-    merge::{
-        cluster, register,
-        room::{self, QuickRoomState},
-        service_key,
-    },
+    merge::room::{self, QuickRoomState},
 };
 
 use super::{
-    Change, StoreError,
-    digests::DigestBook,
-    names::NamesWriter,
-    records::RecordsWriter,
-    scrub, tables,
-    views::{ClusterIdentity, SecretReport, SecretSwitch, ServiceKey},
+    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
+    view_set::ViewSet,
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.
@@ -51,6 +44,8 @@ pub struct Tables<'txn> {
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
+    /// The views that are written; the others are only read.
+    views: ViewSet,
     /// Whether something was erased that the file still holds, outside of any row.
     pub(super) erased: bool,
     /// The changes for live sessions.
@@ -72,7 +67,7 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops the views and makes them again, empty.
+/// Drops all views and makes them again, empty.
 pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::SCOPES)?;
     transaction.delete_table(tables::QUICK_ROOMS)?;
@@ -104,9 +99,16 @@ impl<'txn> Tables<'txn> {
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
             to_rewrite: transaction.open_table(tables::TO_REWRITE)?,
+            views: ViewSet::ALL,
             erased: false,
             changes: Vec::new(),
         })
+    }
+
+    /// From now on writes these views alone. The others are taken to hold all events of the log.
+    pub fn write_only(&mut self, views: ViewSet) {
+        self.views = views;
+        self.records.write_only(views);
     }
 
     /// Writes the digests, before the transaction is committed; returns the value that it adds to each shard.
@@ -138,7 +140,9 @@ impl<'txn> Tables<'txn> {
             self.index_scope(scope, event)?;
             self.index_mention(scope, event)?;
         }
-        self.book.applied(event, &touched);
+        if self.views == ViewSet::ALL {
+            self.book.applied(event, &touched);
+        }
         if let Some(user) = event.scope.as_user() {
             self.apply_person(user, event)?;
         }
@@ -147,9 +151,13 @@ impl<'txn> Tables<'txn> {
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {
-            EventBody::QuickRoomCreated(created) => self.apply_room_created(room, event.pos(), created)?,
+            EventBody::QuickRoomCreated(created) if self.views.contains(ViewSet::QUICK_ROOMS) => {
+                self.apply_room_created(room, event.pos(), created)?;
+            }
             EventBody::MessagePosted(posted) => return self.apply_post(room, event.pos(), posted),
-            EventBody::NameShared(NameShared { guest, name, since }) => {
+            EventBody::NameShared(NameShared { guest, name, since })
+                if self.views.contains(ViewSet::GUEST_NAMES) =>
+            {
                 self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
             }
             _ => {
@@ -160,31 +168,10 @@ impl<'txn> Tables<'txn> {
         Ok(Vec::new())
     }
 
-    fn apply_cluster(&mut self, event: &Event) -> Result<(), StoreError> {
-        let (records, book, scope, pos) = (&mut self.records, &mut self.book, &event.scope, event.pos());
-        match &event.body {
-            EventBody::ServiceKeySealed(sealed) => {
-                let rule = |state| service_key::apply(state, pos, sealed);
-                records.merge::<ServiceKey>(book, scope, &sealed.key.0, rule)?;
-            }
-            EventBody::ClusterIdDrawn(drawn) => {
-                let rule = |state| cluster::apply_id(state, pos, drawn.id);
-                records.merge::<ClusterIdentity>(book, scope, &[], rule)?;
-            }
-            EventBody::SecretSwitched(SecretSwitched { from, to }) => {
-                let rule = |state| register::apply(state, pos, *from);
-                records.merge::<SecretSwitch>(book, scope, &to.0, rule)?;
-            }
-            EventBody::SecretsReported(reported) => {
-                let rule = |state| register::apply(state, pos, reported.clone());
-                records.merge::<SecretReport>(book, scope, &event.origin.node.0, rule)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
+        if self.views != ViewSet::ALL {
+            return Ok(());
+        }
         let key = tables::scope_key(scope, event.origin, event.seq);
         self.scopes.insert(&key[..], event.hlc.0)?;
         self.book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());

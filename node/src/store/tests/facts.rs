@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use starling_protocol::{
-    DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteId, MessageId,
-    MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, QuickRoomCreated, RoomId, RoomName, Scope,
-    Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
+    DisplayName, Emoji, Event, EventBody, EventDraft, FileId, GuestId, GuestName, Hlc, HookId, InviteId,
+    MessageId, MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, QuickRoomCreated, RoomId,
+    RoomName, Scope, Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
 
 /// The number of nodes.
@@ -140,7 +140,7 @@ fn service_key() -> impl Strategy<Value = ServiceKeyId> {
     (0_u8..2).prop_map(|n| ServiceKeyId([n; 16]))
 }
 
-/// Seals of two keys under two secrets, ids of the cluster, switches between three secrets, and reports of them.
+/// Seals of two keys under two secrets, forgotten nodes, ids of the cluster, switches between three secrets, and reports.
 fn of_the_cluster() -> impl Strategy<Value = Fact> {
     let sealed = (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
         let secret = SecretId([secret; 16]);
@@ -149,6 +149,7 @@ fn of_the_cluster() -> impl Strategy<Value = Fact> {
     let secret = || (0_u8..3).prop_map(|n| SecretFingerprint([n; 16]));
     let body = prop_oneof![
         sealed,
+        (0..ORIGINS).prop_map(|n| NodeForgotten { node: origin(n).node }.into()),
         (0_u8..3).prop_map(|n| ClusterIdDrawn { id: ClusterId([n; 16]) }.into()),
         (secret(), secret()).prop_map(|(from, to)| SecretSwitched { from, to }.into()),
         (secret(), option::of(secret()), secret()).prop_map(|(newest, older, uses)| SecretsReported {
@@ -260,7 +261,29 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
 
 fn sender() -> impl Strategy<Value = Sender> {
     let guest = |n| Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("al").unwrap() };
-    prop_oneof![3 => user().prop_map(Sender::User), 1 => (1_u8..3).prop_map(guest)]
+    let hook = |n| Sender::Hook { id: HookId([n; 16]), name: Some(DisplayName::parse("secret CI").unwrap()) };
+    prop_oneof![
+        6 => user().prop_map(Sender::User),
+        1 => user().prop_map(Sender::Bot),
+        2 => (1_u8..3).prop_map(guest),
+        1 => (1_u8..3).prop_map(hook),
+    ]
+}
+
+/// The fields that only messages of kind 43 have.
+fn details() -> impl Strategy<Value = Option<Box<PostDetails>>> {
+    let later = || PostExtensions::new(vec![(1, b"secret"[..].into())]).unwrap();
+    let details = (any::<bool>(), option::of(user()), 0_usize..3, option::of(0_u64..9)).prop_map(
+        move |(everyone, reply_author, files, imported_ms)| PostDetails {
+            everyone,
+            reply_author,
+            files: vec![FileId(*b"secret secret secret secret secr"); files],
+            imported_ms,
+            extensions: later(),
+            ..PostDetails::default()
+        },
+    );
+    option::of(details.prop_map(Box::new))
 }
 
 /// An emoji of an earlier version's log, not in its normal form.
@@ -275,8 +298,10 @@ fn of_messages() -> impl Strategy<Value = Fact> {
     let text = || (0_u8..3).prop_map(|n| Some(MessageText::parse(&format!("secret {n}")).unwrap()));
     let emoji = select(vec!["+", "🐦", "❤", "❤\u{FE0F}"]).prop_map(stored_emoji);
     let body = prop_oneof![
-        6 => (id(), sender(), text(), option::of(id()), vec(user(), 0..3)).prop_map(
-            |(id, sender, text, reply_to, mentions)| MessagePosted { id, sender, text, reply_to, mentions }.into()
+        6 => (id(), sender(), text(), option::of(id()), vec(user(), 0..3), details()).prop_map(
+            |(id, sender, text, reply_to, mentions, details)| {
+                MessagePosted { id, sender, text, reply_to, mentions, details }.into()
+            }
         ),
         2 => (key(), text(), option::of(vec(user(), 0..3))).prop_map(|(message, text, mentions)| {
             MessageEdited { message, text, mentions }.into()

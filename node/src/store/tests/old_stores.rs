@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Pos, Seq, UserId,
+    Pos, Seq, UserId, codec,
     event::{
-        ClusterId, ClusterIdDrawn, MessageDeleted, ReadMarked, SecretFingerprint, SecretSwitched,
-        SecretsReported,
+        ClusterId, ClusterIdDrawn, MessageDeleted, NodeForgotten, ReadMarked, SecretFingerprint,
+        SecretSwitched, SecretsReported,
     },
     limits::EVENT_BYTES_MAX,
 };
@@ -25,8 +25,8 @@ fn as_left_by_version_4(store: &Store, event: &Event) {
 }
 
 fn migrated(store: &Store) -> Result<(), StoreError> {
-    migrations::migrate(&store.db)?;
-    store.resume_rebuild()
+    migrations::migrate(&store.db, STEPS)?;
+    store.resume_rebuild(&mut |_| ())
 }
 
 fn logged(store: &Store, origin: OriginId, seq: Seq) -> Bytes {
@@ -149,4 +149,40 @@ fn events_about_the_cluster_are_applied_after_an_upgrade() {
     let digests = [&known, &upgraded].map(|store| store.snapshot().unwrap().scopes[&Scope::cluster()]);
     assert_eq!(digests[0], digests[1]);
     upgraded.verify().unwrap();
+}
+
+/// Promise 12: a node of an earlier version kept the events that forget nodes, without knowing their kind. After its upgrade
+/// it shows the same as all others.
+#[test]
+fn nodes_that_were_forgotten_before_an_upgrade_are_forgotten_after_it() {
+    let event = |seq, body| {
+        let draft = EventDraft { scope: Scope::cluster(), body, above_hlc: None };
+        Op::Received(vec![Event::new(ELSEWHERE, Seq(seq), Hlc(20 + seq), draft)])
+    };
+    // As a build that does not know kind 44 decodes it.
+    let as_unknown = |n: u8| EventBody::Unknown {
+        kind: 44,
+        payload: codec::encode(&NodeForgotten { node: NodeId([n; 16]) }),
+    };
+    let (store, mut committer) = with_room();
+    let bodies = [
+        as_unknown(7),
+        EventBody::Unknown { kind: 999, payload: b"x"[..].into() },
+        as_unknown(7),
+        as_unknown(8),
+    ];
+    for (seq, body) in (1..).zip(bodies) {
+        committer.commit(2_000, 1, &[event(seq, body)]).unwrap();
+    }
+    drop(committer);
+    assert!(store.forgotten_nodes().unwrap().is_empty());
+    let transaction = store.db.begin_write().unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 8).unwrap();
+    transaction.commit().unwrap();
+    migrated(&store).unwrap();
+    assert_eq!(store.forgotten_nodes().unwrap(), [NodeId([7; 16]), NodeId([8; 16])].into());
+    let migrated = store.snapshot().unwrap().scopes;
+    store.rebuild(|_| ()).unwrap();
+    assert_eq!(store.snapshot().unwrap().scopes, migrated);
+    store.verify().unwrap();
 }

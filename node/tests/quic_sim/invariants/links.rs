@@ -1,4 +1,5 @@
-//! Between each pair there is one link, known to both and used by both, and every node knows all members.
+//! Between each pair there is one link, known to both and used by both, and the members that every node lists are those that
+//! live: none that has left or was forgotten.
 
 use crate::world::World;
 
@@ -22,6 +23,9 @@ pub fn unwell(world: &World) -> Option<String> {
         let members = cluster.members.all();
         if let Some(peer) = peers().find(|peer| !members.iter().any(|member| member.node == peer.id)) {
             return Some(format!("node {} does not know of node {}", host.number, peer.number));
+        }
+        if members.len() != peers().count() {
+            return Some(format!("node {} lists {} other members", host.number, members.len()));
         }
     }
     None
