@@ -1,6 +1,7 @@
 //! The data directory: the node's identity (`node.json`), the known members (`members.json`), the store. Inspecting it
 //! changes nothing; it is made or written only once settings, ports and peers allow the start.
 
+mod identity_changes;
 mod private;
 mod renewal;
 
@@ -270,16 +271,6 @@ impl DataDir {
     /// Writes the identity.
     pub fn write_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         self.write(IDENTITY_FILE, identity, |from, to| fs::rename(from, to))
-    }
-
-    /// Records that the refill of a lost store has ended.
-    pub fn end_refill(&self) -> Result<(), DataDirError> {
-        match self.read(IDENTITY_FILE)? {
-            Some(identity @ Identity { refilling: true, .. }) => {
-                self.write_identity(&Identity { refilling: false, ..identity })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Reads the members that the node knew at its last run.

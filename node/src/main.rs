@@ -13,8 +13,8 @@ use data_encoding::HEXLOWER;
 use rustix::fs::Mode;
 use starling_node::{
     config::{
-        ClusterCommand, Command, Config, Flags, LeaveFlags, ServeFlags, StatusFlags, UserCommand, UserFlags,
-        environment_warnings, is_help, one_line, remote_address,
+        ClusterCommand, Command, Config, Flags, LeaveFlags, RotateFlags, SecretCommand, ServeFlags,
+        StatusFlags, UserCommand, UserFlags, environment_warnings, is_help, one_line, remote_address,
     },
     console::{print_result, print_to_stderr, say},
     control::{self, Answer, AskError, Question, UserAct},
@@ -52,8 +52,12 @@ fn main() -> ExitCode {
         Some(Command::Verify(flags)) => verify_command::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
+        Some(Command::Cluster(ClusterCommand::Secret {
+            command: Some(SecretCommand::Rotate(flags)),
+            ..
+        })) => rotate_secret(&flags),
+        Some(Command::Cluster(ClusterCommand::Secret { out, command: None })) => new_secret(out.as_deref()),
         Some(Command::Leave(flags)) => leave(&flags),
-        Some(Command::Cluster(ClusterCommand::Secret { out })) => new_secret(out.as_deref()),
         Some(Command::Cluster(ClusterCommand::Forget { node, force, data_dir })) => {
             forget(&data_dir, node, force)
         }
@@ -84,6 +88,22 @@ fn new_secret(out: Option<&Path>) -> Result<(), Failure> {
         io::ErrorKind::AlreadyExists => texts::secret_exists(out),
         _ => texts::cannot_write(out, error),
     })?;
+    Ok(())
+}
+
+fn rotate_secret(RotateFlags { go_on, data_dir }: &RotateFlags) -> Result<(), Failure> {
+    let mut last = String::new();
+    let progress = |text: &str| {
+        // The same line comes again and again, as a sign of life.
+        if last != text {
+            print_to_stderr(text);
+            text.clone_into(&mut last);
+        }
+    };
+    match control::ask(data_dir, &Question::RotateSecret { go_on: *go_on }, progress)? {
+        Answer::Done(text) => print_result(text)?,
+        _ => return Err(AskError::OtherAnswer.into()),
+    }
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub use self::{
 };
 use self::{start_mode::StartMode, starting::Starting};
 use crate::{
-    cluster::{EndRefill, KeyError, NoCommonVersion},
+    cluster::{CertificateError, EndRefill, KeyError, NoCommonVersion},
     config::{Config, ConfigError, openable},
     control::{ControlServer, LeaveRequest, MemberCommands, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
@@ -86,10 +86,13 @@ pub enum StartError {
     /// The keys of the cluster cannot be derived.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The operator's CA or certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A peer has a different cluster secret.
     #[error(
-        "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
-         --cluster-secret as the others"
+        "the node at {0} belongs to another cluster: the cluster secrets differ, or the CAs; give this node the same \
+         --cluster-secret as the others, and the same --cluster-ca if they have one"
     )]
     WrongSecret(SocketAddr),
     /// A peer speaks no wire version that this build speaks.
@@ -99,6 +102,12 @@ pub enum StartError {
         .0.peer, .0.theirs, .0.ours
     )]
     NoCommonVersion(NoCommonVersion),
+    /// The cluster has switched to another secret.
+    #[error(
+        "the node at {0} no longer accepts the cluster secret given, which was rotated: put the new secret into the first \
+         line of this node's secret file, and keep this one in the second"
+    )]
+    RetiredSecret(SocketAddr),
     /// The data directory is a copy of a running node's.
     #[error(
         "the node at {0} knows a running node with this node's identity: was the data directory copied? \
@@ -108,7 +117,8 @@ pub enum StartError {
     /// The data directory belongs to a cluster, but a different secret or none was given.
     #[error(
         "the data directory {0} belongs to a cluster, but the secret given is not that cluster's, or none was given; \
-         give that cluster's --cluster-secret, or another --data-dir"
+         give that cluster's --cluster-secret, or another --data-dir. If the secret is being rotated: the new one in the \
+         first line of the secret file, the one that this node used last in the second"
     )]
     OtherCluster(String),
     /// The cluster has forgotten this node: it has to start under a new id.
@@ -171,6 +181,10 @@ impl Node {
             save_members: {
                 let dir = dir.clone();
                 Box::new(move |members| dir.write_members(members))
+            },
+            save_secret: {
+                let dir = dir.clone();
+                Arc::new(move |secret| dir.set_cluster(secret))
             },
         })
         .await?;
@@ -277,7 +291,7 @@ fn open_store(
     }
     dir.create()?;
     dir.tighten();
-    let fingerprint = cluster.map(|cluster| cluster.keys.fingerprint.clone());
+    let fingerprint = cluster.map(|cluster| cluster.keys.active.fingerprint.to_string());
     let new = identity.in_cluster(fingerprint);
     match mode {
         StartMode::New => dir.create_identity(&new)?,

@@ -5,7 +5,9 @@
 //!
 //! Refusals have theirs in `starling_protocol::texts`, because users see them on every surface.
 
-use std::{fmt::Display, path::Path};
+use std::{collections::BTreeSet, fmt::Display, path::Path};
+
+use starling_protocol::NodeId;
 
 /// The one line of a command that failed.
 pub fn failure(error: impl Display) -> String {
@@ -37,6 +39,66 @@ pub fn secret_exists(file: &Path) -> String {
 
 pub fn cannot_write(file: &Path, error: impl Display) -> String {
     format!("cannot write {}: {error}", file.display())
+}
+
+// The rotation of a cluster's secret: `starling cluster secret rotate`, and the status.
+
+pub const NO_CLUSTER: &str = "this node is in no cluster, so there is no secret to rotate";
+const OLD_SECRET_MAY_GO: &str = "every node uses the new cluster secret: remove the old one, the second line, from the secret \
+     file of each node. Until then nodes go on taking cursors and tokens that were made under it, so a day is a good time to wait";
+pub const NO_SECOND_SECRET: &str = "there is no new cluster secret: make one with 'starling cluster secret', and put it into the first line of each node's \
+     secret file, above the old one. Nodes notice it within seconds. A secret that was used before is not taken again";
+pub const NEW_SECRET_MISSING: &str = "other nodes have a new cluster secret that this node lacks: put the same one into the first line of its secret file";
+pub const LEFT_BEHIND: &str = "the cluster has switched to another secret, and the other nodes refuse this one: put the new secret into the first \
+     line of this node's secret file, and keep the present one in the second";
+pub const SECRET_IN_USE_REMOVED: &str = "the secret file no longer holds the cluster secret in use, so the node goes on with the secrets that it had: put that \
+     one back into the second line until 'starling cluster secret rotate' has switched; a restart would fail";
+pub const NEW_SECRET_EVERYWHERE: &str =
+    "rotation, phase 1 of 3: every node has the new secret; run 'starling cluster secret rotate'";
+
+/// Names nodes.
+fn listed(nodes: &BTreeSet<NodeId>) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `reason` is that of a configuration error.
+pub fn secret_file_unusable(reason: impl Display) -> String {
+    format!("{reason}; the node goes on with the cluster secrets that it had")
+}
+
+pub fn waiting_for_secret(missing: &BTreeSet<NodeId>) -> String {
+    format!(
+        "phase 1 of 3: waiting until these nodes report the new secret beside the old one, or are forgotten: {}. \
+         With --go-on they are refused until they are given it",
+        listed(missing)
+    )
+}
+
+pub fn waiting_for_switch(missing: &BTreeSet<NodeId>) -> String {
+    format!("phase 2 of 3: switched; waiting until these nodes use the new secret: {}", listed(missing))
+}
+
+pub fn old_secret_held(holders: &BTreeSet<NodeId>) -> String {
+    format!("rotation, phase 3 of 3: {OLD_SECRET_MAY_GO}. They still have it: {}", listed(holders))
+}
+
+pub fn old_secret_may_go(refused: &BTreeSet<NodeId>) -> String {
+    if refused.is_empty() {
+        return OLD_SECRET_MAY_GO.to_owned();
+    }
+    format!(
+        "the cluster has switched. These nodes are refused until the new secret is in the first line of their secret file, and \
+         the old one in the second: {}. Once they have it, or are forgotten, the old one may be removed",
+        listed(refused)
+    )
+}
+
+pub fn switched_without(missing: &BTreeSet<NodeId>) -> String {
+    format!(
+        "the cluster has switched, but these nodes have not reported that they use the new secret: {}. Keep the old one \
+         until 'starling status' says that it may be removed",
+        listed(missing)
+    )
 }
 
 // `starling user`.

@@ -10,7 +10,7 @@ use crate::{Scope, codec};
 
 /// The version of the views' rows. Raise it with each change of a merge rule or of a row, together with a step of the
 /// store: peers compare the digests of their views only if both have the same version.
-pub const VIEWS_VERSION: u32 = 11;
+pub const VIEWS_VERSION: u32 = 12;
 
 /// The number of shards of all scopes. Peers exchange one digest per shard.
 pub const SHARDS: usize = 256;

@@ -9,9 +9,10 @@ use starling_protocol::{
     event::{SecretId, ServiceKeyId, ServiceKeySealed},
     merge::service_key::ServiceKeyState,
 };
+use tokio::sync::watch;
 
 use super::{Code, FamilyKey};
-use crate::key_derivation::RootKey;
+use crate::key_derivation::{Replaceable, RootKey};
 
 /// Binds a seal to this use and format.
 const ASSOCIATED_DATA: &[u8] = b"starling service key 1";
@@ -62,25 +63,30 @@ struct SealingSecret {
 #[derive(Clone)]
 pub struct ServiceKeySealer {
     /// The first one seals; all of them open.
-    secrets: Arc<[SealingSecret]>,
+    secrets: Replaceable<Vec<SealingSecret>>,
 }
 
 impl ServiceKeySealer {
     /// `sealing` is the key under which new seals are made; `others` open what was sealed before.
     pub fn new(sealing: [u8; 32], others: &[[u8; 32]]) -> Self {
-        let secret = |bytes: &[u8; 32]| {
-            let root = RootKey::new("starling seal of service keys 1", bytes);
-            let key = UnboundKey::new(&CHACHA20_POLY1305, &root.expand(b"key"));
-            let key = LessSafeKey::new(key.expect("the cipher takes keys of 32 bytes"));
-            SealingSecret { id: SecretId(first_half(&root.expand(b"id"))), key }
-        };
-        Self { secrets: std::iter::once(&sealing).chain(others).map(secret).collect() }
+        Self { secrets: Replaceable::new(sealing_secrets(sealing, others)) }
+    }
+
+    /// Replaces the secrets, in all clones, as [`ServiceKeySealer::new`] takes them.
+    pub fn replace(&self, sealing: [u8; 32], others: &[[u8; 32]]) {
+        self.secrets.replace(sealing_secrets(sealing, others));
+    }
+
+    /// Watches for a replacement of the secrets.
+    pub fn watch(&self) -> SealerWatch {
+        SealerWatch(self.secrets.watch())
     }
 
     /// Seals a key under the first secret; `nonce` is random.
     pub fn seal(&self, key: &[u8; 32], nonce: [u8; 12]) -> ServiceKeySealed {
         let id = ServiceKey::new(key).id;
-        let SealingSecret { id: secret, key: sealing } = &self.secrets[0];
+        let secrets = self.secrets.get();
+        let SealingSecret { id: secret, key: sealing } = &secrets[0];
         let mut sealed = key.to_vec();
         sealing
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound_to(id, *secret), &mut sealed)
@@ -90,7 +96,7 @@ impl ServiceKeySealer {
 
     /// Whether a key is sealed under a secret that this node has.
     pub fn has_seal(&self, state: &ServiceKeyState) -> bool {
-        self.secrets.iter().any(|secret| state.seals.contains_key(&secret.id))
+        self.secrets.get().iter().any(|secret| state.seals.contains_key(&secret.id))
     }
 
     /// Opens a key; `None` if it is sealed under none of the secrets.
@@ -105,14 +111,14 @@ impl ServiceKeySealer {
         state: &ServiceKeyState,
         nonce: [u8; 12],
     ) -> Option<ServiceKeySealed> {
-        if state.seals.contains_key(&self.secrets[0].id) {
+        if state.seals.contains_key(&self.secrets.get()[0].id) {
             return None;
         }
         self.open_bytes(id, state).map(|bytes| self.seal(&bytes, nonce))
     }
 
     fn open_bytes(&self, id: ServiceKeyId, state: &ServiceKeyState) -> Option<[u8; 32]> {
-        self.secrets.iter().find_map(|secret| {
+        self.secrets.get().iter().find_map(|secret| {
             let seal = state.seals.get(&secret.id)?;
             let nonce = Nonce::assume_unique_for_key(seal.nonce);
             let mut sealed = seal.sealed.to_vec();
@@ -121,6 +127,28 @@ impl ServiceKeySealer {
             (ServiceKey::new(&bytes).id == id).then_some(bytes)
         })
     }
+}
+
+/// Waits until the secrets of a sealer are replaced.
+pub struct SealerWatch(watch::Receiver<Arc<Vec<SealingSecret>>>);
+
+impl SealerWatch {
+    /// Waits until they were replaced since the last call.
+    pub async fn replaced(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn sealing_secrets(sealing: [u8; 32], others: &[[u8; 32]]) -> Vec<SealingSecret> {
+    let secret = |bytes: &[u8; 32]| {
+        let root = RootKey::new("starling seal of service keys 1", bytes);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &root.expand(b"key"));
+        let key = LessSafeKey::new(key.expect("the cipher takes keys of 32 bytes"));
+        SealingSecret { id: SecretId(first_half(&root.expand(b"id"))), key }
+    };
+    std::iter::once(&sealing).chain(others).map(secret).collect()
 }
 
 fn bound_to(key: ServiceKeyId, secret: SecretId) -> Aad<Vec<u8>> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::jwt_provider;
-use crate::key_derivation::RootKey;
+use crate::key_derivation::{Replaceable, RootKey};
 
 /// The lifetime of a token in seconds (`expires_in`).
 pub const ACCESS_S: u64 = 15 * 60;
@@ -53,7 +53,7 @@ struct Claims {
 pub struct AccessTokens {
     issuer: String,
     /// The first one signs; all of them verify.
-    secrets: Vec<RootKey>,
+    secrets: Replaceable<Vec<RootKey>>,
     validation: Validation,
 }
 
@@ -68,9 +68,12 @@ impl AccessTokens {
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         // `verify` checks it, by the clock of the environment.
         validation.validate_exp = false;
-        let root = |secret: &[u8; 32]| RootKey::new("starling access tokens 1", secret);
-        let secrets = std::iter::once(secret).chain(also).map(root).collect();
-        Self { issuer: issuer.to_owned(), secrets, validation }
+        Self { issuer: issuer.to_owned(), secrets: Replaceable::new(roots(secret, also)), validation }
+    }
+
+    /// Replaces the secrets, as [`AccessTokens::new`] takes them.
+    pub fn replace_secrets(&self, secret: &[u8; 32], also: &[[u8; 32]]) {
+        self.secrets.replace(roots(secret, also));
     }
 
     /// Issues a token that is valid for [`ACCESS_S`] from `now_ms`, in Unix milliseconds.
@@ -81,7 +84,7 @@ impl AccessTokens {
         let claims = Claims { iss, aud, sub: user, sid: session, iat, exp: iat + ACCESS_S };
         let epoch = iat / EPOCH_S;
         let header = Header { kid: Some(epoch.to_string()), ..Header::new(Algorithm::HS256) };
-        let key = EncodingKey::from_secret(&key(&self.secrets[0], epoch));
+        let key = EncodingKey::from_secret(&key(&self.secrets.get()[0], epoch));
         encode(&header, &claims, &key).expect("texts and numbers are JSON, and HS256 signs anything")
     }
 
@@ -106,11 +109,16 @@ impl AccessTokens {
             return None;
         }
         let epoch = decode_header(token).ok()?.kid?.parse().ok()?;
-        self.secrets.iter().find_map(|secret| {
+        self.secrets.get().iter().find_map(|secret| {
             let key = DecodingKey::from_secret(&key(secret, epoch));
             Some((decode::<Claims>(token, &key, &self.validation).ok()?.claims, epoch))
         })
     }
+}
+
+fn roots(secret: &[u8; 32], also: &[[u8; 32]]) -> Vec<RootKey> {
+    let root = |secret: &[u8; 32]| RootKey::new("starling access tokens 1", secret);
+    std::iter::once(secret).chain(also).map(root).collect()
 }
 
 /// The key of a week. Deriving it for each token takes microseconds.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quinn::{Connection, ConnectionError, Incoming};
+use quinn::{Connection, Incoming};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
     NodeId,
@@ -21,22 +21,18 @@ use tokio::time::timeout;
 use super::{
     Links,
     acceptor::HandshakePermit,
+    alerts::shares_no_version,
     close_code::CloseCode,
     description::canonical,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender, agreed_version},
     links::Entry,
-    verdicts::NoCommonVersion,
 };
 
 /// The longest wait for a peer's hello; its admission may ping for a second.
-const HELLO_MAX: Duration = Duration::from_secs(4);
+pub(super) const HELLO_MAX: Duration = Duration::from_secs(4);
 /// The longest wait for the older of two processes with one identity.
 const PING_MAX: Duration = Duration::from_secs(1);
-/// TLS alerts, as QUIC carries them (RFC 9001, section 4.8).
-const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
-/// The alert of an endpoint that shares no protocol with the other (RFC 7301, section 3.2).
-const NO_APPLICATION_PROTOCOL: u64 = 0x178;
 
 /// The reason why a connection that this node opened did not become a link, and the node that answered.
 #[derive(Default)]
@@ -114,7 +110,7 @@ impl Links {
             Err(error) if self.record_if_wrong_secret(to, &error) => {
                 return Dialled::TurnedAway(TurnedAway::OtherSecret);
             }
-            Err(error) if alert(&error) == Some(NO_APPLICATION_PROTOCOL) => {
+            Err(error) if shares_no_version(&error) => {
                 self.record_no_common_version(to, "unknown".into());
                 return Dialled::TurnedAway(TurnedAway::NoCommonVersion);
             }
@@ -214,15 +210,6 @@ impl Links {
         }
     }
 
-    /// Records that a dialled node belongs to another cluster.
-    fn record_if_wrong_secret(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
-        let refused = self.log_refusal(peer, error);
-        if refused {
-            self.verdicts.send_modify(|verdicts| verdicts.wrong_secret = Some(peer));
-        }
-        refused
-    }
-
     /// Returns this node's hello over a connection, and the descriptions of members in it.
     fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
         self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
@@ -308,65 +295,11 @@ impl Links {
             self.forget(peer, older.id());
         }
     }
-
-    /// Waits until a dialled node without a common wire version has named its versions, and logs them.
-    async fn on_no_common_version(&self, to: SocketAddr, connection: Connection) {
-        let theirs = match timeout(HELLO_MAX, connection.closed()).await {
-            Ok(ConnectionError::ApplicationClosed(close)) => {
-                String::from_utf8_lossy(&close.reason).into_owned()
-            }
-            _ => String::new(),
-        };
-        self.log_no_common_version(to, &theirs);
-        self.record_no_common_version(to, theirs);
-    }
-
-    fn record_no_common_version(&self, to: SocketAddr, theirs: String) {
-        let verdict = NoCommonVersion { peer: to, theirs, ours: self.wire_offers.clone() };
-        self.verdicts.send_modify(|verdicts| verdicts.no_common_version = Some(verdict));
-    }
-
-    fn log_no_common_version(&self, to: SocketAddr, theirs: &str) {
-        self.metrics.refused.inc();
-        if let Some(times) = self.refusal_log.note(to) {
-            let (peer, ours) = (canonical(to), &self.wire_offers);
-            tracing::warn!(%peer, times, theirs, ours, "a node speaks no wire version that this one speaks: upgrade the older one");
-        }
-    }
-
-    /// Logs a handshake that was refused: the nodes share no wire version, or one does not trust the other. Returns whether
-    /// it was for trust.
-    fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
-        match alert(error) {
-            None => return false,
-            // A node that does not offer the name for this case can't say which versions it speaks.
-            Some(NO_APPLICATION_PROTOCOL) => {
-                self.log_no_common_version(peer, "");
-                return false;
-            }
-            Some(_) => {}
-        }
-        self.metrics.refused.inc();
-        if let Some(times) = self.refusal_log.note(peer) {
-            let peer = canonical(peer);
-            tracing::warn!(%peer, times, %error, "handshake refused: does the other node have a different cluster secret?");
-        }
-        true
-    }
 }
 
 fn named_by_certificate(connection: &Connection) -> Option<NodeId> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    node_of(chain.first()?)
-}
-
-/// Returns the TLS alert that ended a handshake.
-fn alert(error: &ConnectionError) -> Option<u64> {
-    let code = match error {
-        ConnectionError::TransportError(error) => u64::from(error.code),
-        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
-        _ => return None,
-    };
-    TLS_ALERTS.contains(&code).then_some(code)
+    // The only one, or the one beside an operator's certificate.
+    node_of(chain.last()?)
 }

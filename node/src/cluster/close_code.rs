@@ -23,6 +23,8 @@ pub enum CloseCode {
     NoCommonVersion = 7,
     /// The sender has forgotten the receiver: it is no member any more, and joins again under a new id.
     Forgotten = 8,
+    /// The link was made under a cluster secret that is no longer accepted.
+    OldSecret = 9,
 }
 
 impl CloseCode {
@@ -38,6 +40,7 @@ impl CloseCode {
             Self::Silent,
             Self::NoCommonVersion,
             Self::Forgotten,
+            Self::OldSecret,
         ];
         all.into_iter().find(|code| code.number() == close.error_code)
     }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use quinn::Endpoint;
 use starling_protocol::NodeId;
 use tokio::{
     task::JoinSet,
@@ -19,11 +18,10 @@ use tokio::{
 };
 
 use super::{
-    Links, Members,
+    Links, Members, PeerEndpoint,
     absence::Absence,
     admission::Dialled,
     join_addresses::{AddressState, JoinAddresses},
-    keys::CLUSTER_NAME,
     targets::{ExpectedNode, Target},
 };
 use crate::{environment::Environment, supervisor::SupervisedTask};
@@ -44,11 +42,13 @@ type Name = (String, Option<ExpectedNode>);
 /// The task that dials.
 pub struct Dialer {
     environment: Arc<dyn Environment>,
-    endpoint: Endpoint,
+    endpoint: Arc<PeerEndpoint>,
     links: Arc<Links>,
     members: Arc<Members>,
     /// The version of the members at the last look.
     seen: u64,
+    /// How often the keys were replaced, at the last look.
+    seen_keys: u64,
     join: Vec<String>,
     join_addresses: JoinAddresses,
     targets: BTreeMap<SocketAddr, Target>,
@@ -64,7 +64,7 @@ impl Dialer {
     /// Dials `join` and `members` from an endpoint.
     pub fn new(
         environment: Arc<dyn Environment>,
-        endpoint: Endpoint,
+        endpoint: Arc<PeerEndpoint>,
         links: Arc<Links>,
         members: Arc<Members>,
         join: Vec<String>,
@@ -74,6 +74,7 @@ impl Dialer {
             endpoint,
             links,
             seen: 0,
+            seen_keys: 0,
             members,
             join_addresses: JoinAddresses::new(&join),
             join,
@@ -113,6 +114,10 @@ impl SupervisedTask for Dialer {
                     self.on_resolved(addresses.as_deref(), &name);
                 }
             }
+            let replaced = self.endpoint.replaced();
+            if std::mem::replace(&mut self.seen_keys, replaced) != replaced {
+                self.targets.values_mut().for_each(Target::dial_at_once);
+            }
             self.dial();
             let ipv6 = self.has_ipv6();
             let problems = {
@@ -131,7 +136,7 @@ impl SupervisedTask for Dialer {
 
 impl Dialer {
     fn has_ipv6(&self) -> bool {
-        self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6())
+        self.endpoint.endpoint.local_addr().is_ok_and(|local| local.is_ipv6())
     }
 
     fn dial(&mut self) {
@@ -140,7 +145,7 @@ impl Dialer {
             if !target.is_due(now) || target.is_already_linked(&self.links) {
                 continue;
             }
-            if let Ok(connecting) = self.endpoint.connect(address, CLUSTER_NAME) {
+            if let Ok(connecting) = self.endpoint.connect(address) {
                 target.begin();
                 let links = Arc::clone(&self.links);
                 self.attempts.spawn(async move {

@@ -295,6 +295,9 @@ impl Links {
             Some(error) if CloseCode::of(error) == Some(CloseCode::Stopping) => {
                 tracing::info!(%peer, %address, "the peer is stopping");
             }
+            Some(error) if CloseCode::of(error) == Some(CloseCode::OldSecret) => {
+                tracing::info!(%peer, %address, "the cluster's secret was rotated: linking again under the new one");
+            }
             Some(error) if CloseCode::of(error) == Some(CloseCode::Forgotten) => {
                 tracing::warn!(%peer, %address, "the peer has forgotten this node");
                 self.on_told_forgotten(Some(peer));

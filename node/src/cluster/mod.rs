@@ -4,6 +4,7 @@
 mod absence;
 mod acceptor;
 mod admission;
+mod alerts;
 mod close_code;
 mod departure;
 mod description;
@@ -17,27 +18,33 @@ mod members;
 mod membership;
 mod mesh;
 mod metrics;
+mod own_certificate;
 mod presence;
 mod refusal_log;
+mod refusals;
 mod replication;
+mod rotation;
 mod targets;
+mod trust;
 mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
     departure::{HEARD_LATELY, Heard},
     dialer::Dialer,
-    endpoint::open,
+    endpoint::{PeerEndpoint, open},
     join_addresses::{JoinProblem, JoinReason},
-    keys::{ClusterKeys, KeyError},
+    keys::{ClusterKeys, HeldKeys, KeyError},
     link::{LinkSender, NotSent},
     links::Links,
     members::{Members, SaveMembers},
     membership::Membership,
+    own_certificate::{CertificateError, OwnCertificate},
     presence::{PresenceMap, PresenceNotifier},
     replication::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
         EndRefill, PeerReport, Report, StartState,
     },
+    rotation::{Adopted, Phase, adopt, phase},
     verdicts::{NoCommonVersion, Verdicts},
 };

@@ -189,6 +189,11 @@ impl Target {
         }
     }
 
+    /// Forgets earlier failures: they say nothing of the present keys.
+    pub(super) fn dial_at_once(&mut self) {
+        (self.failures, self.not_before) = (0, None);
+    }
+
     pub(super) fn begin(&mut self) {
         self.dialling = true;
     }

@@ -9,6 +9,8 @@ pub struct Verdicts {
     pub admitted: usize,
     /// A node that answers and has a different secret.
     pub wrong_secret: Option<SocketAddr>,
+    /// A node that refuses this one because its secret was rotated.
+    pub retired_secret: Option<SocketAddr>,
     /// A node that answers and speaks none of this node's wire versions.
     pub no_common_version: Option<NoCommonVersion>,
     /// A node that knows a running process with this node's identity.

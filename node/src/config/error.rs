@@ -34,6 +34,23 @@ pub enum ConfigError {
          'starling cluster secret' prints a good one"
     )]
     SecretWeak,
+    /// The secret is far too long.
+    #[error("the cluster secret is longer than 64 KiB: is it the right file?")]
+    SecretLong,
+    /// There are more than two secrets.
+    #[error(
+        "there are more than two lines of cluster secrets: give one, or the new one in the first line and the old one in \
+         the second while the secret is rotated"
+    )]
+    SecretLines,
+    /// Both secrets are the same.
+    #[error(
+        "the two cluster secrets are the same: the first line must be a new one, such as 'starling cluster secret' prints"
+    )]
+    SecretsEqual,
+    /// Not all files of an operator's CA are given.
+    #[error("an own CA needs all three files: cluster.ca, cluster.cert and cluster.key")]
+    CertificatePart,
     /// There are settings of a cluster, but no secret.
     #[error(
         "a cluster needs a secret that all its nodes share: create one with 'starling cluster secret' \

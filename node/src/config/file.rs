@@ -90,6 +90,9 @@ pub struct Cluster {
     pub expect_peers: Option<bool>,
     pub secret: Option<String>,
     pub secret_file: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 impl File {

@@ -90,10 +90,14 @@ pub struct PasswordFlags {
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
     /// Print a new secret for a cluster, or write it to a file.
+    #[command(args_conflicts_with_subcommands = true)]
     Secret {
         /// Write the secret to this new file, which only its owner can read.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// A command about the secret of a running cluster.
+        #[command(subcommand)]
+        command: Option<SecretCommand>,
     },
     /// Remove a node that is gone from the cluster for ever. No data is lost.
     Forget {
@@ -112,6 +116,25 @@ pub enum ClusterCommand {
 #[derive(Args, Debug)]
 pub struct LeaveFlags {
     /// Data directory of the node.
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+    pub data_dir: PathBuf,
+}
+
+/// Change the secret of a running cluster.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Switch a running cluster to a new secret, once every node has it in the first line of its secret file, and the old
+    /// one in the second.
+    Rotate(RotateFlags),
+}
+
+/// `starling cluster secret rotate`
+#[derive(Args, Debug)]
+pub struct RotateFlags {
+    /// Don't wait for nodes that have not reported the new secret: they are refused until they are given it.
+    #[arg(long)]
+    pub go_on: bool,
+    /// Data directory of a node of the cluster.
     #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
     pub data_dir: PathBuf,
 }
@@ -215,12 +238,21 @@ pub struct ServeFlags {
     /// Serve no users until another node was reached [default: false].
     #[arg(long, env = "STARLING_CLUSTER_EXPECT_PEERS", value_name = "BOOL")]
     pub cluster_expect_peers: Option<bool>,
-    /// Secret that all nodes of the cluster share; a file is safer.
+    /// Secret that all nodes of the cluster share; a file is safer, and is watched for a new one.
     #[arg(long, env = "STARLING_CLUSTER_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub cluster_secret: Option<String>,
-    /// File with the secret of the cluster.
+    /// File with the secret of the cluster; while it is rotated, the new one in the first line and the old one in the second.
     #[arg(long, env = "STARLING_CLUSTER_SECRET_FILE", value_name = "FILE")]
     pub cluster_secret_file: Option<PathBuf>,
+    /// PEM file of an own CA that vouches for all nodes, in addition to the secret; needs --cluster-cert and --cluster-key.
+    #[arg(long, env = "STARLING_CLUSTER_CA", value_name = "FILE")]
+    pub cluster_ca: Option<PathBuf>,
+    /// PEM file with this node's certificate under that CA, for client authentication, followed by intermediate ones.
+    #[arg(long, env = "STARLING_CLUSTER_CERT", value_name = "FILE")]
+    pub cluster_cert: Option<PathBuf>,
+    /// PEM file (PKCS#8) with the private key of that certificate.
+    #[arg(long, env = "STARLING_CLUSTER_KEY", value_name = "FILE")]
+    pub cluster_key: Option<PathBuf>,
     /// Settings of password hashing.
     #[command(flatten)]
     pub auth: AuthFlags,

@@ -34,11 +34,11 @@ pub use self::{
     environment::warnings as environment_warnings,
     error::ConfigError,
     flags::{
-        ClusterCommand, Command, Flags, LeaveFlags, ServeFlags, StatusFlags, UserCommand, UserFlags,
-        VerifyFlags,
+        ClusterCommand, Command, Flags, LeaveFlags, RotateFlags, SecretCommand, ServeFlags, StatusFlags,
+        UserCommand, UserFlags, VerifyFlags,
     },
     listen::{openable, remote_address},
-    secret::{ClusterSecret, SECRET_CHARS_MIN},
+    secret::{ClusterSecret, ClusterSecrets, SECRET_CHARS_MIN},
 };
 
 /// Default UDP port of the cluster.
@@ -130,10 +130,25 @@ pub struct ClusterConfig {
     pub join: Vec<String>,
     /// Whether the node is ready only after it has reached another one.
     pub expect_peers: bool,
-    /// The secret that all nodes share.
-    pub secret: ClusterSecret,
+    /// The secret that all nodes share; two while it is rotated.
+    pub secrets: ClusterSecrets,
     /// The file from which the secret was read.
     pub secret_from: Option<PathBuf>,
+    /// The file to watch for other secrets, if it holds nothing else.
+    pub secret_file: Option<PathBuf>,
+    /// The operator's CA and certificate, if there are.
+    pub certificate: Option<CertificateFiles>,
+}
+
+/// The PEM files of an operator's own CA.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificates of the CA.
+    pub ca: PathBuf,
+    /// The node's certificate, followed by intermediate ones.
+    pub cert: PathBuf,
+    /// The private key of the certificate.
+    pub key: PathBuf,
 }
 
 /// The format of log lines.
@@ -213,23 +228,53 @@ fn resolve_cluster(flags: &ServeFlags, file: &file::Cluster) -> Result<Option<Cl
     let secret_from = flags.config.as_ref().filter(|_| file.secret.is_some());
     let secret_file = flags.cluster_secret_file.clone().or(file.secret_file.clone());
     let secret_from = secret_file.as_ref().or(secret_from).cloned();
-    let secret = secret::resolve(flags.cluster_secret.clone().or(file.secret.clone()), secret_file)?;
+    let secrets = secret::resolve(flags.cluster_secret.clone().or(file.secret.clone()), secret_file.clone())?;
     let join = list_or(flags.join.clone(), file.join.clone());
     let join = join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
     let advertise = flags.cluster_advertise.clone().or(file.advertise.clone());
     let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
     let expect_peers = flags.cluster_expect_peers.or(file.expect_peers).unwrap_or(false);
     let listen = flags.cluster_listen.or(file.listen);
-    Ok(match secret {
-        Some(secret) => {
+    let certificate = resolve_certificate(flags, file)?;
+    Ok(match secrets {
+        Some(secrets) => {
             let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
-            Some(ClusterConfig { listen, advertise, join, expect_peers, secret, secret_from })
+            Some(ClusterConfig {
+                listen,
+                advertise,
+                join,
+                expect_peers,
+                secrets,
+                secret_from,
+                secret_file,
+                certificate,
+            })
         }
-        None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
+        None if listen.is_some()
+            || advertise.is_some()
+            || !join.is_empty()
+            || expect_peers
+            || certificate.is_some() =>
+        {
             return Err(ConfigError::SecretMissing);
         }
         None => None,
     })
+}
+
+/// Resolves the files of an operator's CA; `None` if none is given.
+fn resolve_certificate(
+    flags: &ServeFlags,
+    file: &file::Cluster,
+) -> Result<Option<CertificateFiles>, ConfigError> {
+    let ca = flags.cluster_ca.clone().or(file.ca.clone());
+    let cert = flags.cluster_cert.clone().or(file.cert.clone());
+    let key = flags.cluster_key.clone().or(file.key.clone());
+    match (ca, cert, key) {
+        (None, None, None) => Ok(None),
+        (Some(ca), Some(cert), Some(key)) => Ok(Some(CertificateFiles { ca, cert, key })),
+        _ => Err(ConfigError::CertificatePart),
+    }
 }
 
 /// Resolves the settings of the public listener.

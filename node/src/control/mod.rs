@@ -40,6 +40,11 @@ pub enum Question {
         /// Whether to report the digest of each scope.
         scopes: bool,
     },
+    /// Switch the cluster to its new secret.
+    RotateSecret {
+        /// Whether to go on without the nodes that have not reported it.
+        go_on: bool,
+    },
     /// Act on an account.
     User {
         /// The name of the account, as it is shown.

@@ -122,6 +122,17 @@ async fn answer(
                 Err(_) => Answer::Error(texts::COMMAND_FAILED.to_owned()),
             }
         }
+        Ok(Question::RotateSecret { go_on }) => match source.rotation.clone() {
+            None => Answer::Error(texts::NO_CLUSTER.to_owned()),
+            Some(rotation) => {
+                let (progress, mut lines) = mpsc::channel(PROGRESS_MAX);
+                // Not a task of its own: it stops waiting when the caller goes.
+                match wait_with_progress(&mut writer, &mut lines, rotation.rotate(go_on, progress)).await? {
+                    Ok(text) => Answer::Done(text),
+                    Err(text) => Answer::Error(text),
+                }
+            }
+        },
         Ok(Question::Leave) => return members.leave(&mut writer).await,
         Ok(Question::Forget { node, force }) => {
             let forgetting = tokio::spawn(async move { members.forget(&node, force).await });

@@ -67,6 +67,8 @@ impl StartingStatus {
             reasons: vec![self.reason()],
             troubles: Vec::new(),
             leaving: None,
+            cluster: None,
+            rotation: None,
             peers: Vec::new(),
             unlinked_pairs: Vec::new(),
             join_problems: Vec::new(),

@@ -11,11 +11,15 @@ use starling_web::{
 };
 
 use crate::{
-    cluster::{DriverHandle, Links, PresenceMap},
+    cluster::{DriverHandle, Links, Phase, PresenceMap},
     disk_space::DiskSpace,
     logging::{LastErrors, Logged},
-    services::MembershipService,
+    services::{
+        MembershipService,
+        secret_rotation::{RotationStatus, SecretRotation},
+    },
     store::Store,
+    texts,
     writer::WriterHandle,
 };
 
@@ -37,6 +41,8 @@ pub struct StatusSource {
     pub driver: DriverHandle,
     /// The other nodes, if there is a cluster.
     pub links: Option<Arc<Links>>,
+    /// The rotation of the cluster's secret, if there is a cluster.
+    pub rotation: Option<Arc<SecretRotation>>,
     /// Knows whether the node is leaving.
     pub membership: Arc<MembershipService>,
     /// Counts the people present.
@@ -66,6 +72,12 @@ pub struct Status {
     pub reasons: Vec<String>,
     /// Problems that don't keep the node from serving.
     pub troubles: Vec<String>,
+    /// The id of the cluster, once it is drawn.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// The rotation of the cluster's secret: its phase or what stops it, and whom it waits for.
+    #[serde(default)]
+    pub rotation: Option<String>,
     /// The reason why the node waits before it leaves the cluster, if it was told to.
     #[serde(default)]
     pub leaving: Option<String>,
@@ -193,7 +205,10 @@ impl StatusSource {
         });
         let pairs = self.links.iter().flat_map(|links| links.unlinked_pairs());
         let problems = self.links.iter().flat_map(|links| links.join_problems());
+        let rotation = self.rotation.as_ref().map(|rotation| rotation.status());
         Status {
+            cluster: rotation.as_ref().and_then(|status| status.cluster).map(|id| id.to_string()),
+            rotation: rotation.and_then(describe_rotation),
             node: self.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -223,6 +238,24 @@ impl StatusSource {
     }
 }
 
+/// Returns a line about a rotation; `None` if there is none.
+fn describe_rotation(RotationStatus { phase, has_new, problem, .. }: RotationStatus) -> Option<String> {
+    if problem.is_some() {
+        return problem;
+    }
+    match phase {
+        Phase::Settled => None,
+        Phase::LeftBehind => Some(texts::LEFT_BEHIND.to_owned()),
+        Phase::Distributing { .. } if !has_new => Some(texts::NEW_SECRET_MISSING.to_owned()),
+        Phase::Distributing { missing, .. } if missing.is_empty() => {
+            Some(texts::NEW_SECRET_EVERYWHERE.to_owned())
+        }
+        Phase::Distributing { missing, .. } => Some(texts::waiting_for_secret(&missing)),
+        Phase::Switching { missing } => Some(texts::waiting_for_switch(&missing)),
+        Phase::Removing { holders } => Some(texts::old_secret_held(&holders)),
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes / 1024 / 1024;
@@ -243,6 +276,9 @@ impl fmt::Display for Status {
         )?;
         let StoreStatus { bytes, free_bytes, digest } = &self.store;
         writeln!(f, "store     {} MiB, {} MiB free, digest {digest}", mib(*bytes), mib(*free_bytes))?;
+        if let Some(rotation) = &self.rotation {
+            writeln!(f, "secret    {rotation}")?;
+        }
         for peer in &self.peers {
             let state = match peer {
                 PeerStatus { in_sync: true, .. } => "in sync",

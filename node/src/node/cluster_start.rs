@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use starling_protocol::frame::peer::Member;
+use rustls::pki_types::UnixTime;
+use starling_protocol::{event::SecretFingerprint, frame::peer::Member};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -13,7 +14,8 @@ use tokio::{
 use super::StartError;
 use crate::{
     cluster::{
-        self, Acceptor, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts,
+        self, Acceptor, Dialer, DriverInput, HeldKeys, Links, Members, Membership, OwnCertificate,
+        PeerEndpoint, PresenceMap, Verdicts,
     },
     config::{ClusterConfig, Config},
     data_dir::Identity,
@@ -40,14 +42,16 @@ pub struct ClusterStart<'a> {
 
 /// A node's links to its cluster.
 pub struct ClusterHandle {
-    /// The keys derived from the cluster's secret.
-    pub keys: ClusterKeys,
+    /// The keys derived from the cluster's secret, at the start.
+    pub keys: HeldKeys,
     /// The links to other nodes.
     pub links: Arc<Links>,
     /// The known nodes.
     pub members: Arc<Members>,
     /// The QUIC endpoint on the UDP socket.
     pub endpoint: quinn::Endpoint,
+    /// The same endpoint, whose trust can be replaced.
+    pub peers: Arc<PeerEndpoint>,
     /// Takes the members to which a new link has come up.
     pub new_links: mpsc::Sender<Member>,
     /// The background tasks.
@@ -86,15 +90,21 @@ impl<'a> ClusterStart<'a> {
         driver: mpsc::Sender<DriverInput>,
     ) -> Result<ClusterHandle, StartError> {
         let (environment, node) = (self.environment, self.identity.node());
-        let keys = ClusterKeys::derive(&self.cluster.secret)?;
-        if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
-            return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
-        }
+        let other = || StartError::OtherCluster(self.config.data_dir.display().to_string());
+        let in_use = match &self.identity.cluster {
+            Some(cluster) => Some(SecretFingerprint::parse(cluster).ok_or_else(other)?),
+            None => None,
+        };
+        let keys = HeldKeys::derive(&self.cluster.secrets, in_use)?.ok_or_else(other)?;
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(environment.now_ms()));
+        let own =
+            self.cluster.certificate.as_ref().map(|files| OwnCertificate::load(files, now)).transpose()?;
         let listen = self.cluster.listen;
         let socket = environment
             .bind_udp(listen)
             .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let endpoint = cluster::open(environment, socket, &keys, node)?;
+        let peers = Arc::new(cluster::open(environment, socket, &keys, own, node)?);
+        let endpoint = peers.endpoint.clone();
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
         let bound = endpoint.local_addr().unwrap_or(listen);
@@ -131,7 +141,7 @@ impl<'a> ClusterStart<'a> {
             Membership::new(Arc::clone(environment), to_links, to_members, packets, new_links_rx);
         let dialer = Dialer::new(
             Arc::clone(environment),
-            endpoint.clone(),
+            Arc::clone(&peers),
             Arc::clone(&links),
             Arc::clone(&members),
             self.cluster.join.clone(),
@@ -147,7 +157,7 @@ impl<'a> ClusterStart<'a> {
             }
             return Err(error);
         }
-        Ok(ClusterHandle { keys, links, members, endpoint, new_links, tasks, knows_peers })
+        Ok(ClusterHandle { keys, links, members, endpoint, peers, new_links, tasks, knows_peers })
     }
 }
 
@@ -171,6 +181,9 @@ async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
         // If some peer admits the node, one with a different secret is a stale address; if none does, it is another cluster.
         if changed {
             return Ok(());
+        }
+        if let Some(address) = verdicts.retired_secret {
+            return Err(StartError::RetiredSecret(address));
         }
         if let Some(address) = verdicts.wrong_secret {
             return Err(StartError::WrongSecret(address));

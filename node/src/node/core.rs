@@ -34,7 +34,10 @@ use crate::{
     environment::Environment,
     fan_out::FanOut,
     metrics::Metrics,
-    services::{AccountsService, AdministrationService, MembershipService, Scrubbing, ServiceContext},
+    services::{
+        AccountsService, AdministrationService, MembershipService, Scrubbing, ServiceContext,
+        secret_rotation::{SaveSecret, SecretRotation},
+    },
     store::Store,
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
@@ -66,6 +69,8 @@ pub struct CoreStart<'a> {
     pub open_store: OpenStore<'a>,
     /// Saves the known nodes for the next start.
     pub save_members: SaveMembers,
+    /// Saves which secret of the cluster is in use, for the next start.
+    pub save_secret: SaveSecret,
 }
 
 /// A node without its listeners.
@@ -76,6 +81,8 @@ pub struct Core {
     pub accounts: Arc<AccountsService>,
     /// The administration of accounts, also for commands.
     pub administration: Arc<AdministrationService>,
+    /// The rotation of the cluster's secret, if there is a cluster.
+    pub rotation: Option<Arc<SecretRotation>>,
     /// The membership in the cluster, also for commands.
     pub membership: Arc<MembershipService>,
     /// The log and its views.
@@ -96,8 +103,7 @@ pub struct Core {
 impl Core {
     /// Starts the node. Writes nothing until the peers have had the chance to refuse the node.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { environment, config, identity, known, space, refill, open_store, save_members } =
-            start;
+        let CoreStart { environment, config, identity, known, space, refill, open_store, .. } = start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
         let (supervisor, inbox) = (Arc::new(Supervisor::default()), mpsc::channel(DRIVER_INBOX));
@@ -114,7 +120,7 @@ impl Core {
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
-        let mut background = attach_cluster(cluster.as_mut(), &store, save_members, &metrics, &space)?;
+        let mut background = attach_cluster(cluster.as_mut(), &store, start.save_members, &metrics, &space)?;
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
@@ -136,28 +142,29 @@ impl Core {
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 
-        let context = ServiceContext {
-            environment,
-            store: Arc::clone(&store),
-            writer: writer.clone(),
-            driver: driver.clone(),
-        };
         let services = Services::start(ServicesStart {
             config,
             identity,
             cluster: cluster.as_ref(),
-            context,
+            context: ServiceContext {
+                environment,
+                store: Arc::clone(&store),
+                writer: writer.clone(),
+                driver: driver.clone(),
+            },
             metrics: &metrics,
             presence: &presence,
             supervisor: &supervisor,
             lanes,
             scrub,
+            save_secret: start.save_secret,
         })?;
         background.extend(services.tasks);
         Ok(Self {
             web: services.web,
             accounts: services.accounts,
             administration: services.administration,
+            rotation: services.rotation,
             membership: services.membership,
             store,
             cluster,
@@ -188,6 +195,7 @@ impl Core {
             writer: self.writer.clone(),
             driver: self.driver.clone(),
             links: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.links)),
+            rotation: self.rotation.clone(),
             membership: Arc::clone(&self.membership),
             presence: Arc::clone(&self.presence),
             operations: Arc::clone(&self.web.operations),

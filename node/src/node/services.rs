@@ -17,11 +17,13 @@ use crate::{
     cluster::PresenceMap,
     config::{Config, ConfigError},
     data_dir::Identity,
+    key_derivation::Replaceable,
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
         LiveService, MemberRoomsService, MembershipService, MessagesService, OperationsService,
         PostingService, QuickRoomsService, Scrubbing, ServiceContext,
+        secret_rotation::{KeyUsers, SaveSecret, SecretRotation, SecretRotationStart},
     },
     supervisor::Supervisor,
 };
@@ -37,6 +39,7 @@ pub struct ServicesStart<'a> {
     pub supervisor: &'a Arc<Supervisor>,
     pub lanes: Arc<Lanes>,
     pub scrub: Scrubbing,
+    pub save_secret: SaveSecret,
 }
 
 /// The services of a node.
@@ -44,20 +47,22 @@ pub struct Services {
     pub web: AppState,
     pub accounts: Arc<AccountsService>,
     pub administration: Arc<AdministrationService>,
+    /// The rotation of the cluster's secret, if there is a cluster.
+    pub rotation: Option<Arc<SecretRotation>>,
     pub membership: Arc<MembershipService>,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
-    /// Erasure, and the resealing of service keys.
-    pub tasks: [Task<()>; 2],
+    /// Erasure, the resealing of service keys, and the rotation.
+    pub tasks: Vec<Task<()>>,
 }
 
 impl Services {
     /// Makes the services and starts their tasks.
     pub fn start(start: ServicesStart<'_>) -> Result<Self, ConfigError> {
         let ServicesStart { config, identity, cluster, context, metrics, presence, supervisor, .. } = start;
-        let (cursor_key, token_secret) = shared_keys(identity, cluster);
+        let SharedKeys { cursor_keys, token_secrets } = SharedKeys::new(identity, cluster);
         let (serving, drain) = Drain::new();
-        let (accounts, administration) = accounts(config, identity, &context, token_secret, cluster)?;
+        let (accounts, administration) = accounts(config, identity, &context, token_secrets, cluster)?;
         let erasure = Erasure::new(context.clone(), Arc::clone(&start.lanes), start.scrub);
         let reseal = accounts.service_keys().reseal_task();
         let links = cluster.map(ClusterHandle::links);
@@ -72,6 +77,27 @@ impl Services {
             public_url: config.http.public_url.clone(),
             supervisor: Arc::clone(supervisor),
         };
+        let users = KeyUsers {
+            sealer: accounts.service_keys().sealer().clone(),
+            lone_sealing_key: identity.sealing_key(),
+            tokens: Arc::clone(accounts.access_tokens()),
+            administration: Arc::clone(&administration),
+            cursor_keys: cursor_keys.clone(),
+        };
+        let rotation = config.cluster.as_ref().zip(cluster).map(|(settings, handle)| {
+            SecretRotation::new(SecretRotationStart {
+                context: context.clone(),
+                node: identity.node(),
+                links: Arc::clone(&handle.links),
+                peers: Arc::clone(&handle.peers),
+                secrets: settings.secrets.clone(),
+                file: settings.secret_file.clone(),
+                keys: handle.keys.clone(),
+                users,
+                save: start.save_secret,
+                commits: start.lanes.watch_commits(),
+            })
+        });
         let web = AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
@@ -84,7 +110,7 @@ impl Services {
             cursors: Arc::new(CursorsService {
                 context: context.clone(),
                 lanes: Arc::clone(&start.lanes),
-                cursor_key: CursorKey::new(&cursor_key),
+                cursor_keys,
             }),
             operations: Arc::new(operations),
             live: Arc::new(LiveService { context, presence: Arc::clone(presence) }),
@@ -95,16 +121,28 @@ impl Services {
             settings: Arc::new(settings(config, identity)),
             drain,
         };
-        let tasks = [supervisor.start(erasure), supervisor.start(reseal)];
-        Ok(Self { web, accounts, administration, membership: Arc::new(membership), serving, tasks })
+        let mut tasks = vec![supervisor.start(erasure), supervisor.start(reseal)];
+        tasks.extend(rotation.as_ref().map(|rotation| supervisor.start(rotation.task())));
+        let membership = Arc::new(membership);
+        Ok(Self { web, accounts, administration, rotation, membership, serving, tasks })
     }
 }
 
-/// The cursor key and the token secret: the cluster's, or those of a lone node.
-fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32], [u8; 32]) {
-    match cluster {
-        Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
-        None => (identity.secret(), identity.token_secret()),
+/// The cursor keys and the token secrets, those in use first: the cluster's, or those of a lone node.
+struct SharedKeys {
+    cursor_keys: Replaceable<Vec<CursorKey>>,
+    token_secrets: ([u8; 32], Vec<[u8; 32]>),
+}
+
+impl SharedKeys {
+    fn new(identity: &Identity, cluster: Option<&ClusterHandle>) -> Self {
+        let Some(ClusterHandle { keys, .. }) = cluster else {
+            let cursor_keys = Replaceable::new(vec![CursorKey::new(&identity.secret())]);
+            return Self { cursor_keys, token_secrets: (identity.token_secret(), Vec::new()) };
+        };
+        let cursor_keys = keys.all().map(|keys| CursorKey::new(&keys.cursor_key)).collect();
+        let others = keys.other.iter().map(|keys| keys.token_secret).collect();
+        Self { cursor_keys: Replaceable::new(cursor_keys), token_secrets: (keys.active.token_secret, others) }
     }
 }
 
@@ -112,14 +150,16 @@ fn accounts(
     config: &Config,
     identity: &Identity,
     context: &ServiceContext,
-    token_secret: [u8; 32],
+    token_secrets: ([u8; 32], Vec<[u8; 32]>),
     cluster: Option<&ClusterHandle>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
     let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
-    let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
+    let (token_secret, also) = &token_secrets;
+    let administration =
+        AdministrationService::new(context.clone(), Arc::clone(&passwords), token_secret, also);
     let accounts = AccountsService::new(AccountsStart {
         context: context.clone(),
-        token_secret,
+        token_secrets,
         service_keys: service_keys(identity, cluster),
         passwords,
         mode: config.registration,
@@ -131,7 +171,10 @@ fn accounts(
 /// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
 fn service_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ServiceKeySealer {
     match cluster {
-        Some(cluster) => ServiceKeySealer::new(cluster.keys.sealing_key, &[identity.sealing_key()]),
+        Some(ClusterHandle { keys, .. }) => {
+            let others = keys.other.iter().map(|keys| keys.sealing_key).chain([identity.sealing_key()]);
+            ServiceKeySealer::new(keys.active.sealing_key, &others.collect::<Vec<_>>())
+        }
         None => ServiceKeySealer::new(identity.sealing_key(), &[]),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, CursorKey, CursorOwner, Hlc, OriginId, Seq, VersionVector,
+    Cursor, CursorKey, CursorOwner, Fold, FoldRank, Hlc, OriginId, Seq, VersionVector,
     cursor::{CursorError, NONCE_BYTES},
     replica::COALESCE_MS,
 };
@@ -15,6 +15,7 @@ use starling_web::{
 use tokio::time::timeout;
 
 use super::context::ServiceContext;
+use crate::key_derivation::Replaceable;
 
 /// The time after which every peer has confirmed what it holds.
 const CONFIRMED_WITHIN: Duration = Duration::from_millis(2 * COALESCE_MS);
@@ -27,16 +28,17 @@ pub struct CursorsService {
     pub(crate) context: ServiceContext,
     /// Publishes the commit point.
     pub lanes: Arc<Lanes>,
-    /// Seals cursors; the same on every node of a cluster.
-    pub cursor_key: CursorKey,
+    /// The first seals cursors, and all open them; the same on every node of a cluster.
+    pub cursor_keys: Replaceable<Vec<CursorKey>>,
 }
 
 impl CursorsService {
     /// Seals a cursor over the newest fold that every peer in sync knows.
     fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
+        let keys = self.cursor_keys.get();
         let seal = |vector| {
             let nonce = self.context.environment.random::<NONCE_BYTES>();
-            self.cursor_key.seal(&Cursor { owner, vector, greatest }, nonce)
+            keys[0].seal(&Cursor { owner, vector, greatest }, nonce)
         };
         let known = vector.written_over(self.context.driver.cursor_fold().as_ref());
         // Too many origins for 4 KB, and peers that don't know the fold: at these the cursor leads to a wait or a resync.
@@ -50,11 +52,29 @@ impl CursorsService {
     /// Opens a cursor whose fold is here.
     async fn open_here(&self, cursor: &str) -> Result<Cursor, CursorError> {
         let in_memory = |rank| self.context.store.fold_in_memory(rank);
-        let opened = self.cursor_key.open_over(cursor, in_memory);
+        let opened = self.open_over(cursor, in_memory);
         let Err(CursorError::UnknownFold { fold: rank, .. }) = opened else { return opened };
         // Unless the read fails. Then the fold is unknown, too.
         let fold = self.context.read(move |store| store.fold(rank)).await.ok().flatten();
-        self.cursor_key.open_over(cursor, |_| fold)
+        self.open_over(cursor, |_| fold.clone())
+    }
+
+    /// Opens a cursor with whichever key sealed it.
+    fn open_over(
+        &self,
+        cursor: &str,
+        fold: impl Fn(FoldRank) -> Option<Arc<Fold>>,
+    ) -> Result<Cursor, CursorError> {
+        let keys = self.cursor_keys.get();
+        let mut opened = Err(CursorError::Unreadable);
+        for key in keys.iter() {
+            opened = key.open_over(cursor, &fold);
+            // Only a cursor that was sealed under another key may open with the next one.
+            if !matches!(opened, Err(CursorError::Unreadable)) {
+                break;
+            }
+        }
+        opened
     }
 
     /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and

@@ -13,6 +13,7 @@ mod operations;
 mod posting;
 mod quick_rooms;
 pub mod render;
+pub mod secret_rotation;
 mod service_keys;
 #[cfg(test)]
 pub(crate) mod test_node;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::ServiceContext;
 use crate::{
-    auth::{ServiceKey, ServiceKeySealer},
+    auth::{SealerWatch, ServiceKey, ServiceKeySealer},
     store::{Decision, Records, Rows, StoreError, Tables},
     supervisor::SupervisedTask,
 };
@@ -56,9 +56,10 @@ impl ServiceKeyring {
         self.find_oldest_openable().await?.ok_or_else(no_key_yet)
     }
 
-    /// The task that reseals what this node sealed before it joined a cluster.
+    /// The task that reseals what was sealed under another secret than the present one.
     pub fn reseal_task(&self) -> ResealTask {
-        ResealTask { context: self.context.clone(), sealer: self.sealer.clone() }
+        let watch = self.sealer.watch();
+        ResealTask { context: self.context.clone(), sealer: self.sealer.clone(), watch }
     }
 
     async fn find_oldest_openable(&self) -> Result<Option<ServiceKey>, Refusal> {
@@ -90,11 +91,12 @@ fn oldest_openable<T: Rows>(
     Ok(records.service_keys()?.iter().find_map(|(id, state)| sealer.open(*id, state)))
 }
 
-/// Reseals the service keys of a node that was alone under the secret of its cluster, so that all nodes can open them.
-/// Ends when that is done.
+/// Reseals service keys under the secret of the cluster, so that all nodes can open them: those of a node that was alone, and
+/// those that were made under a secret that is rotated.
 pub struct ResealTask {
     context: ServiceContext,
     sealer: ServiceKeySealer,
+    watch: SealerWatch,
 }
 
 impl ResealTask {
@@ -125,11 +127,14 @@ impl SupervisedTask for ResealTask {
     }
 
     async fn run(&mut self) {
-        let mut pause = RETRY_MIN;
-        while let Err(refusal) = self.reseal().await {
-            tracing::warn!(reason = %refusal.detail, "cannot reseal the service keys under the cluster's secret yet; trying again");
-            sleep(pause).await;
-            pause = RETRY_MAX.min(pause * 2);
+        loop {
+            let mut pause = RETRY_MIN;
+            while let Err(refusal) = self.reseal().await {
+                tracing::warn!(reason = %refusal.detail, "cannot reseal the service keys under the cluster's secret yet; trying again");
+                sleep(pause).await;
+                pause = RETRY_MAX.min(pause * 2);
+            }
+            self.watch.replaced().await;
         }
     }
 }

@@ -12,7 +12,6 @@ use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, Event, EventBody, EventDraft, Fold, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId,
     Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
-    limits::EVENT_BYTES_MAX,
 };
 
 use super::{

@@ -69,6 +69,8 @@ pub const STEPS: &[Step] = &[
     Step::learn(&[44]),
     // 11: the vector is written over folds, and read marks too.
     Step::learn(&[45, 46]).with(super::folds::create_tables),
+    // 12: the cluster's id and the rotation of its secret have views.
+    Step::learn(&[47, 48, 49]),
 ];
 
 /// The version that this build reads and writes.

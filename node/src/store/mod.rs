@@ -4,6 +4,7 @@
 
 mod apply;
 mod change;
+pub mod cluster;
 mod commit;
 mod damage;
 mod decide;

@@ -6,9 +6,10 @@ use std::ops::BitOr;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::views::{
-    Ban, Claim, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, FoldedRead, ForgottenNode, Invite,
-    InviteRoom, InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite, Reaction, Read, Room,
-    RoomCounts, ServiceKey, Session, Succession, User, Waited,
+    Ban, Claim, ClusterIdentity, ContactMine, ContactTheirs, Deleted, Duplicate, Edit, FoldedRead,
+    ForgottenNode, Invite, InviteRoom, InviteUse, InviteUses, Member, Mention, Name, Notify, OpenInvite,
+    Reaction, Read, Room, RoomCounts, SecretReport, SecretSwitch, ServiceKey, Session, Succession, User,
+    Waited,
 };
 
 /// A view: its number, which is never reused, and the type of its records.
@@ -60,6 +61,8 @@ impl ViewSet {
     pub const SERVICE_KEYS: Self = Self(1 << 14);
     /// Forgotten nodes.
     pub const FORGOTTEN_NODES: Self = Self(1 << 15);
+    /// The cluster's id, and the rotation of its secret.
+    pub const CLUSTER_SECRETS: Self = Self(1 << 16);
 }
 
 /// The rows of a group that have no table of their own, and the kinds of events that change the group.
@@ -100,6 +103,12 @@ const GROUPS: &[Group] = &[
     group(ViewSet::NOTIFY_LEVELS, &[Notify::TAG], b"", &[20]),
     group(ViewSet::SERVICE_KEYS, &[ServiceKey::TAG], b"", &[34]),
     group(ViewSet::FORGOTTEN_NODES, &[ForgottenNode::TAG], b"", &[44]),
+    group(
+        ViewSet::CLUSTER_SECRETS,
+        &[ClusterIdentity::TAG, SecretSwitch::TAG, SecretReport::TAG],
+        b"",
+        &[47, 48, 49],
+    ),
 ];
 
 impl BitOr for ViewSet {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use starling_protocol::text::lookalike_forms;
 use starling_protocol::{
     DisplayName, Emoji, MessageId, NodeId, Pos, RoomId, RoomName, UserId, Username,
-    event::{MessageKey, NotifyLevel},
+    event::{MessageKey, NotifyLevel, SecretFingerprint, SecretsReported},
     merge::{
+        cluster::ClusterIdState,
         contact::Side,
         invite::InviteState,
         member::Member as MemberState,
@@ -89,6 +90,12 @@ views! {
     34 ServiceKey: ServiceKeyState;
     /// Cluster; node → the first event that forgets it.
     44 ForgottenNode: Pos;
+    /// Cluster → its id.
+    47 ClusterIdentity: ClusterIdState;
+    /// Cluster; a secret → the last switch to it, from which other.
+    48 SecretSwitch: Register<SecretFingerprint>;
+    /// Cluster; node → the secrets that it has.
+    49 SecretReport: Register<SecretsReported>;
     /// Bucket of a name; the name, 0, position → the nodes that a claim to it waited for, if its event names them.
     25 Waited: Vec<NodeId>;
 }

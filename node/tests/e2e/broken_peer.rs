@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use harness::{Client, Node, PATIENCE, eventually, http, process::run};
 use quinn::{AsyncUdpSocket, Connection, ConnectionError, Endpoint, RecvStream, SendStream};
 use starling_node::{
-    cluster::{self, ClusterKeys},
+    cluster::{self, HeldKeys},
     config::{Config, Flags},
     environment::{Environment, ThisMachine},
 };
@@ -73,11 +73,11 @@ impl Environment for Build {
 /// The endpoint of a peer that speaks these wire versions.
 fn endpoint(offers: Vec<&'static str>) -> Endpoint {
     let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
-    let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
-    let keys = ClusterKeys::derive(&secret).unwrap();
+    let secrets = Config::resolve(flags.serve).unwrap().cluster.unwrap().secrets;
+    let keys = HeldKeys::derive(&secrets, None).unwrap().unwrap();
     let machine: Arc<dyn Environment> = Arc::new(Build(offers));
     let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    cluster::open(&machine, socket, &keys, ME).unwrap()
+    cluster::open(&machine, socket, &keys, None, ME).unwrap().endpoint
 }
 
 /// A node, and the address where it takes links.

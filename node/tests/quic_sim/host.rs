@@ -134,6 +134,7 @@ impl Host {
                     *members.lock().unwrap() = known.to_vec();
                     Ok(())
                 }),
+                save_secret: Arc::new(|_| Ok(())),
             });
             let _ = slot.set(started.await);
         });

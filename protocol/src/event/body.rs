@@ -1,6 +1,6 @@
 //! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
 //! needs a new kind. Nodes store kinds that they don't know unchanged. The numbers in use are in `kinds!` and in the
-//! constants above it; those of messages are in `posted`. The next is 47; 33, 36 to 39 and 41 were left out.
+//! constants above it; those of messages are in `posted`. The next is 50; 33, 36 to 39 and 41 were left out.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
-    MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated, ReactionChanged, Scope,
-    message_id_scope,
+    ClusterIdDrawn, InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted,
+    MembershipChanged, MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated,
+    ReactionChanged, Scope, SecretSwitched, SecretsReported, message_id_scope,
     messages::TextEdited,
     people::{
         ClaimNarrowed, ClaimWithdrawn, FoldedReadMarked, NotifyLevelChanged, PasswordChanged,
@@ -168,6 +168,9 @@ kinds! {
     44 => NodeForgotten,
     45 => VectorFolded,
     46 => FoldedReadMarked,
+    47 => ClusterIdDrawn,
+    48 => SecretSwitched,
+    49 => SecretsReported,
 }
 
 impl EventBody {

@@ -2,6 +2,7 @@
 //! An event always travels as the bytes that its writer encoded. Kinds that this version doesn't know are kept.
 
 mod body;
+mod cluster;
 mod messages;
 mod people;
 mod posted;
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 pub use self::{
     body::{EventBody, NodeForgotten},
+    cluster::*,
     messages::*,
     people::*,
     posted::*,

@@ -2,6 +2,7 @@
 //! any order and with any repetitions; tests permute and repeat them for each rule.
 //! The store keeps the states in its views.
 
+pub mod cluster;
 pub mod contact;
 #[cfg(test)]
 mod effect_tests;

@@ -43,8 +43,8 @@ pub struct AccountsService {
 pub struct AccountsStart {
     /// The store, the writer and the driver.
     pub context: ServiceContext,
-    /// Access token keys are derived from it; the same on all nodes of a cluster.
-    pub token_secret: [u8; 32],
+    /// Access token keys are derived from the first; the same on all nodes of a cluster. The others verify.
+    pub token_secrets: ([u8; 32], Vec<[u8; 32]>),
     /// Opens and seals service keys.
     pub service_keys: ServiceKeySealer,
     /// Hashes passwords; shared by the whole node.
@@ -69,10 +69,15 @@ struct Checked {
 impl AccountsService {
     /// Makes the service.
     pub fn new(start: AccountsStart) -> Self {
-        let AccountsStart { context, token_secret, service_keys, passwords, mode, members } = start;
-        let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
+        let AccountsStart { context, token_secrets, service_keys, passwords, mode, members } = start;
+        let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secrets.0, &token_secrets.1));
         let service_keys = ServiceKeyring::new(context.clone(), service_keys);
         Self { context, tokens, service_keys, passwords, mode, members }
+    }
+
+    /// Issues and verifies access tokens.
+    pub fn access_tokens(&self) -> &Arc<AccessTokens> {
+        &self.tokens
     }
 
     /// The keyring, which other services share.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::{Code, Passwords},
-    key_derivation::RootKey,
+    key_derivation::{Replaceable, RootKey},
     permissions::{self, rooms::Denied},
     store::{Decision, Records, Rows, StoreError, Tables},
 };
@@ -65,7 +65,8 @@ impl Asker {
 pub struct AdministrationService {
     context: ServiceContext,
     passwords: Arc<Passwords>,
-    setup: Code,
+    /// The first is shown, all are taken.
+    setup: Replaceable<Vec<Code>>,
 }
 
 #[async_trait]
@@ -101,7 +102,8 @@ impl Administration for AdministrationService {
     }
 
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {
-        let is_right = Code::parse(code).is_some_and(|code| code.is(&self.setup.hash()));
+        let setup = self.setup.get();
+        let is_right = Code::parse(code).is_some_and(|code| setup.iter().any(|setup| code.is(&setup.hash())));
         Ok(is_right && self.first_administrator().await?.is_none())
     }
 
@@ -120,11 +122,20 @@ impl Administration for AdministrationService {
 }
 
 impl AdministrationService {
-    /// Makes the service. All nodes of a cluster have the same token secret, so `/setup/…` works on each of them.
-    pub fn new(context: ServiceContext, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
-        let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
-        let code = key.first_chunk().expect("a key is longer than a code");
-        Self { context, passwords, setup: Code::new(*code) }
+    /// Makes the service. All nodes of a cluster have the same token secret, so `/setup/…` works on each of them; codes
+    /// of the secrets `also` work, too.
+    pub fn new(
+        context: ServiceContext,
+        passwords: Arc<Passwords>,
+        token_secret: &[u8; 32],
+        also: &[[u8; 32]],
+    ) -> Self {
+        Self { context, passwords, setup: Replaceable::new(setup_codes(token_secret, also)) }
+    }
+
+    /// Replaces the token secrets, as [`AdministrationService::new`] takes them.
+    pub fn replace_secrets(&self, token_secret: &[u8; 32], also: &[[u8; 32]]) {
+        self.setup.replace(setup_codes(token_secret, also));
     }
 
     /// The account with a name as it is shown, which may be `name~xxxx`.
@@ -155,12 +166,21 @@ impl AdministrationService {
 
     /// The code for `/setup/…`, the same on every node; `None` once there is an administrator.
     pub async fn setup_code(&self) -> Result<Option<String>, Refusal> {
-        Ok(self.first_administrator().await?.is_none().then(|| self.setup.text()))
+        Ok(self.first_administrator().await?.is_none().then(|| self.setup.get()[0].text()))
     }
 
     async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
         self.context.find_or_catch_up(|records| records.administrators()?.next().transpose()).await
     }
+}
+
+/// The codes of `/setup/…`, the one to be shown first.
+fn setup_codes(token_secret: &[u8; 32], also: &[[u8; 32]]) -> Vec<Code> {
+    let code = |secret: &[u8; 32]| {
+        let key = RootKey::new("starling setup 1", secret).expand(b"the first administrator");
+        Code::new(*key.first_chunk().expect("a key is longer than a code"))
+    };
+    std::iter::once(token_secret).chain(also).map(code).collect()
 }
 
 /// Writes the changes into the security log.

@@ -1,15 +1,15 @@
-//! Applies the events of the cluster's own scope: service keys and forgotten nodes.
+//! Applies the events of the cluster's own scope: service keys, forgotten nodes, its id, the rotation of its secret.
 
 use starling_protocol::{
     Event, EventBody,
-    event::NodeForgotten,
-    merge::{forgotten_node, service_key},
+    event::{NodeForgotten, SecretSwitched},
+    merge::{cluster, forgotten_node, register, service_key},
 };
 
 use super::Tables;
 use crate::store::{
     Change, StoreError,
-    views::{ForgottenNode, ServiceKey},
+    views::{ClusterIdentity, ForgottenNode, SecretReport, SecretSwitch, ServiceKey},
 };
 
 impl Tables<'_> {
@@ -23,6 +23,19 @@ impl Tables<'_> {
                 let rule = |state| forgotten_node::apply(state, event.pos());
                 self.records.merge::<ForgottenNode>(&mut self.book, &event.scope, &node.0, rule)?;
                 self.changes.push(Change::NodeForgotten(*node));
+            }
+            EventBody::ClusterIdDrawn(drawn) => {
+                let rule = |state| cluster::apply_id(state, event.pos(), drawn.id);
+                self.records.merge::<ClusterIdentity>(&mut self.book, &event.scope, &[], rule)?;
+            }
+            EventBody::SecretSwitched(SecretSwitched { from, to }) => {
+                let rule = |state| register::apply(state, event.pos(), *from);
+                self.records.merge::<SecretSwitch>(&mut self.book, &event.scope, &to.0, rule)?;
+            }
+            EventBody::SecretsReported(reported) => {
+                let rule = |state| register::apply(state, event.pos(), reported.clone());
+                let node = event.origin.node.0;
+                self.records.merge::<SecretReport>(&mut self.book, &event.scope, &node, rule)?;
             }
             _ => {}
         }

@@ -27,7 +27,6 @@ use super::{
     records::RecordsWriter,
     scrub, tables,
     view_set::ViewSet,
-    views::ServiceKey,
 };
 
 /// A message of a quick room that is newly listed, has moved, or has another listed id: its room and the message.

@@ -140,14 +140,26 @@ fn service_key() -> impl Strategy<Value = ServiceKeyId> {
     (0_u8..2).prop_map(|n| ServiceKeyId([n; 16]))
 }
 
-/// Seals of two keys under two secrets, and forgotten nodes.
+/// Seals of two keys under two secrets, forgotten nodes, ids of the cluster, switches between three secrets, and reports.
 fn of_the_cluster() -> impl Strategy<Value = Fact> {
     let sealed = (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
         let secret = SecretId([secret; 16]);
         ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into()
     });
-    let forgotten = (0..ORIGINS).prop_map(|n| NodeForgotten { node: origin(n).node }.into());
-    prop_oneof![sealed, forgotten].prop_map(|body: EventBody| (Scope::cluster(), body))
+    let secret = || (0_u8..3).prop_map(|n| SecretFingerprint([n; 16]));
+    let body = prop_oneof![
+        sealed,
+        (0..ORIGINS).prop_map(|n| NodeForgotten { node: origin(n).node }.into()),
+        (0_u8..3).prop_map(|n| ClusterIdDrawn { id: ClusterId([n; 16]) }.into()),
+        (secret(), secret()).prop_map(|(from, to)| SecretSwitched { from, to }.into()),
+        (secret(), option::of(secret()), secret()).prop_map(|(newest, older, uses)| SecretsReported {
+            newest,
+            older,
+            uses
+        }
+        .into()),
+    ];
+    body.prop_map(|body: EventBody| (Scope::cluster(), body))
 }
 
 fn of_people() -> impl Strategy<Value = Fact> {

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use starling_protocol::{
     Pos, Seq, UserId, codec,
-    event::{MessageDeleted, NodeForgotten, ReadMarked},
+    event::{
+        ClusterId, ClusterIdDrawn, MessageDeleted, NodeForgotten, ReadMarked, SecretFingerprint,
+        SecretSwitched, SecretsReported,
+    },
     limits::EVENT_BYTES_MAX,
 };
 
@@ -109,6 +112,43 @@ fn no_own_event_over_the_limit_is_committed() {
         committer.commit(2_000, 1, &[ops[0].clone(), post(ROOM, 1, 5, "a"), op(vec![mark(4_500)])]).unwrap();
     assert!(matches!(commit.results[1..], [OpResult::Done(_), OpResult::Done(_)]), "{:?}", commit.results);
     store.verify().unwrap();
+}
+
+/// Promise 12: what a node of the previous version stored about the cluster without knowing it is applied after its upgrade.
+#[test]
+fn events_about_the_cluster_are_applied_after_an_upgrade() {
+    let [old, new] = [1, 2].map(|n| SecretFingerprint([n; 16]));
+    let bodies = [
+        EventBody::from(ClusterIdDrawn { id: ClusterId([7; 16]) }),
+        SecretSwitched { from: old, to: new }.into(),
+        SecretsReported { newest: new, older: Some(old), uses: new }.into(),
+    ];
+    let with = |as_unknown: bool| {
+        let (store, mut committer) = with_room();
+        for (seq, body) in (1..).zip(bodies.clone()) {
+            let draft = EventDraft { scope: Scope::cluster(), body, above_hlc: None };
+            let mut event = Event::new(ELSEWHERE, Seq(seq), Hlc(20 + seq), draft);
+            if as_unknown {
+                let (kind, payload) = (46 + u16::try_from(seq).unwrap(), Bytes::new());
+                event.body = EventBody::Unknown { kind, payload };
+            }
+            committer.commit(2_000, 1, &[Op::Received(vec![event])]).unwrap();
+        }
+        store
+    };
+    let (known, upgraded) = (with(false), with(true));
+    let log = known.records().unwrap().secret_log().unwrap();
+    assert_eq!((log.switched_to(), log.retired(), log.reports.len()), (Some(new), [old].into(), 1));
+    assert_eq!(known.records().unwrap().cluster_id().unwrap(), Some(ClusterId([7; 16])));
+    assert!(upgraded.records().unwrap().secret_log().unwrap().is_empty());
+    let transaction = upgraded.db.begin_write().unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 8).unwrap();
+    transaction.commit().unwrap();
+    migrated(&upgraded).unwrap();
+    assert_eq!(upgraded.records().unwrap().secret_log().unwrap(), log);
+    let digests = [&known, &upgraded].map(|store| store.snapshot().unwrap().scopes[&Scope::cluster()]);
+    assert_eq!(digests[0], digests[1]);
+    upgraded.verify().unwrap();
 }
 
 /// Promise 12: a node of an earlier version kept the events that forget nodes, without knowing their kind. After its upgrade

@@ -23,7 +23,9 @@ fn token_secret(cluster: &Cluster) -> [u8; 32] {
     let flags =
         Flags::try_parse_from(["starling", "--cluster-secret", &cluster.secret]).expect("right flags");
     let config = Config::resolve(flags.serve).expect("a right configuration");
-    ClusterKeys::derive(&config.cluster.expect("there is one").secret).expect("a good secret").token_secret
+    ClusterKeys::derive(&config.cluster.expect("there is one").secrets.newest)
+        .expect("a good secret")
+        .token_secret
 }
 
 fn part(value: &Value) -> String {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Endpoint, UdpPoller};
-use starling_node::cluster::{self, ClusterKeys};
+use starling_node::cluster::{self, HeldKeys};
 use starling_node::config::{Config, Flags};
 use starling_node::environment::{Environment, ThisMachine};
 use starling_protocol::NodeId;
@@ -54,11 +54,11 @@ impl AsyncUdpSocket for Deaf {
 /// An endpoint of somebody with another secret, who never answers.
 fn stranger(secret: &str) -> Endpoint {
     let flags = Flags::try_parse_from(["starling", "--cluster-secret", secret]).unwrap();
-    let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
-    let keys = ClusterKeys::derive(&secret).unwrap();
+    let secrets = Config::resolve(flags.serve).unwrap().cluster.unwrap().secrets;
+    let keys = HeldKeys::derive(&secrets, None).unwrap().unwrap();
     let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
     let socket = Arc::new(Deaf(machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()));
-    cluster::open(&machine, socket, &keys, NodeId([9; 16])).unwrap()
+    cluster::open(&machine, socket, &keys, None, NodeId([9; 16])).unwrap().endpoint
 }
 
 /// Promise 14: handshakes are limited per client network, and a new node joins within 5 s while somebody opens 600
