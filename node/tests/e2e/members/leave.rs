@@ -62,7 +62,9 @@ async fn two_nodes_leave_at_once() {
     let (one, other) = tokio::join!(leave(&cluster[2]), leave(&cluster[3]));
     for ended in [one, other] {
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(ended.stdout.contains(": 2 nodes hold all its data"), "{ended:?}");
+        // One may be done before the other begins: that one still counts for it.
+        let holders = ["2 nodes hold", "3 nodes hold"].map(|holders| ended.stdout.contains(holders));
+        assert!(holders.contains(&true), "{ended:?}");
     }
     for number in [2, 3] {
         assert_eq!(cluster[number].wait_exit().await.code(), Some(0));
