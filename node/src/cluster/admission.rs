@@ -272,17 +272,12 @@ impl Links {
                         }
                         let (sender, process) = (sender.clone(), hello.process);
                         let public_url = hello.me.public_url.clone();
-                        let (peer_reports_links_to, status, leaving) = (None, None, false);
-                        let entry = Entry {
-                            sender,
-                            process,
-                            dialled_by,
-                            public_url,
-                            peer_reports_links_to,
-                            status,
-                            leaving,
-                        };
-                        links.insert(peer, entry);
+                        let peer_reports_links_to = None;
+                        let status = None;
+                        links.insert(
+                            peer,
+                            Entry { sender, process, dialled_by, public_url, peer_reports_links_to, status },
+                        );
                         return Ok(());
                     }
                 }

@@ -55,6 +55,9 @@ pub(super) struct Departures {
     leaving: watch::Sender<bool>,
     /// Whether this node was forgotten.
     forgotten: watch::Sender<bool>,
+    /// The peers that said that they are leaving, until they link again without saying so: the link to one that has left ends
+    /// before it is forgotten here.
+    leaving_peers: Mutex<BTreeSet<NodeId>>,
     /// The peers that refused a link because they have forgotten this node: they hold the event that says so.
     forgotten_by: Mutex<BTreeSet<NodeId>>,
     /// When members were last heard, by this node or by a peer.
@@ -78,6 +81,7 @@ impl Links {
             if self.members.forget(node) {
                 tracing::info!(%node, "this node is forgotten: it is no member of the cluster any more");
             }
+            self.departures.leaving_peers.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
         }
     }
 
@@ -179,14 +183,20 @@ impl Links {
     }
 
     pub(super) fn set_peer_leaving(&self, peer: NodeId, link: LinkId, leaving: bool) {
-        if let Some(entry) = self.links().get_mut(&peer).filter(|entry| entry.sender.id() == link) {
-            entry.leaving = leaving;
+        if !self.is_current(peer, link) {
+            return;
+        }
+        let mut peers = self.departures.leaving_peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaving {
+            peers.insert(peer);
+        } else {
+            peers.remove(&peer);
         }
     }
 
-    /// The linked peers that say that they are leaving.
+    /// The peers that said that they are leaving, linked or not.
     pub fn leaving_peers(&self) -> BTreeSet<NodeId> {
-        self.links().iter().filter(|(_, entry)| entry.leaving).map(|(&node, _)| node).collect()
+        self.departures.leaving_peers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells all linked peers that this node is leaving, and waits until each has answered. Of two nodes that leave at the

@@ -59,8 +59,6 @@ pub(super) struct Entry {
     pub(super) peer_reports_links_to: Option<BTreeSet<NodeId>>,
     /// The peer's last status; `None` if it speaks an older wire version.
     pub(super) status: Option<NodeStatus>,
-    /// Whether the peer says that it is leaving the cluster.
-    pub(super) leaving: bool,
 }
 
 /// All links of this node.
@@ -259,6 +257,7 @@ impl Links {
         tracing::info!(%peer, %address, "linked");
         self.is_waiting_for_peer.store(false, Ordering::Relaxed);
         self.set_copy_reported_by(None);
+        self.set_peer_leaving(peer, link, false);
         self.members.notify_changed();
         let mut code = CloseCode::Stopping;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
