@@ -17,6 +17,9 @@ pub enum ForgetRefused {
     /// It is this node.
     #[error("{0} is this node: to remove it from the cluster, run 'starling leave'")]
     Own(NodeId),
+    /// This node is leaving, or was forgotten: nobody would hear of it.
+    #[error("this node is leaving the cluster: forget {0} on one that stays")]
+    Leaving(NodeId),
     /// No such member is known.
     #[error("there is no member {0}: 'starling status' lists the members of the cluster")]
     Unknown(NodeId),
@@ -55,11 +58,15 @@ impl MembershipService {
     ///
     /// # Errors
     ///
-    /// If it is no member, or if it was heard in the last 10 minutes by this node or a peer of it, unless `force`.
+    /// If this node leaves, if that one is no member, or if it was heard in the last 10 minutes by this node or a peer of it, unless `force`.
     pub async fn forget(&self, node: NodeId, force: bool) -> Result<bool, ForgetRefused> {
         let links = self.links.as_ref().ok_or(ForgetRefused::NoCluster)?;
         if node == links.me() {
             return Err(ForgetRefused::Own(node));
+        }
+        // A node that its peers refuse could not hand over what it writes.
+        if self.leaving().is_some() || links.is_forgotten() {
+            return Err(ForgetRefused::Leaving(node));
         }
         if links.has_forgotten(node) {
             return Ok(false);
