@@ -61,7 +61,9 @@ async fn two_nodes_leave_at_once() {
     }
     // Neither is done before the other begins: what is new on them reaches nobody who stays.
     let pairs = [(2, 0), (2, 1), (3, 0), (3, 1)];
-    pairs.iter().for_each(|&(leaver, stays)| cluster.cut(leaver, stays));
+    for (leaver, stays) in pairs {
+        cluster.cut(leaver, stays);
+    }
     let both_leave = async {
         for number in [2, 3] {
             eventually(PATIENCE, "it leaves", async || {
@@ -70,7 +72,9 @@ async fn two_nodes_leave_at_once() {
             })
             .await;
         }
-        pairs.iter().for_each(|&(leaver, stays)| cluster.heal(leaver, stays));
+        for (leaver, stays) in pairs {
+            cluster.heal(leaver, stays);
+        }
     };
     let (one, other, ()) = tokio::join!(leave(&cluster[2]), leave(&cluster[3]), both_leave);
     for ended in [one, other] {
