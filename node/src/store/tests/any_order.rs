@@ -175,10 +175,14 @@ proptest! {
     #[test]
     fn a_migration_of_some_views_and_kinds_gives_what_a_rebuild_gives(
         logs in logs(),
-        unknown in vec(1_u16..43, 0..6),
+        mut unknown in vec(1_u16..43, 0..6),
         bits in any::<u32>(),
         orders in vec(steps(), 1),
     ) {
+        // Stubs of kind 2 have kind 4, so no build knows only the former.
+        if unknown.contains(&4) {
+            unknown.push(2);
+        }
         let gone = erased(&logs);
         let (first, _) = played(&logs, &gone, &[]);
         let first = shown(&first);
