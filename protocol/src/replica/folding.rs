@@ -83,7 +83,7 @@ impl Replica {
         if self.held.difference().len() <= unfolded_max || now < self.folding.next_fold {
             return None;
         }
-        // What this node lacks would be folded only to be folded again.
+        // Once the missing events arrive, their origins would need another fold.
         let lacks_events = self.pulls.missing_origins().next().is_some();
         let makes_it = |link: &Link| link.version >= WireVersion::V2 && link.peer < me;
         if lacks_events || self.in_sync(now).any(makes_it) {

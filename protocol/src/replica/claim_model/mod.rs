@@ -150,7 +150,7 @@ impl Model {
                 self.nodes[node].links.retain(|_, old| *old != peer);
                 self.nodes[node].links.insert(link, peer);
                 let peer = self.nodes[peer].origin.node;
-                // What later versions say besides has nothing to do with claims.
+                // Later versions send more frames at a start of a link; none of these concerns claims.
                 self.feed(node, Input::LinkUp { link, peer, version: WireVersion::V1 });
             }
             Step::LinkDown { node, link } => {
