@@ -204,7 +204,7 @@ fn fill(file: &Path, options: &Options) -> String {
 
 fn event(n: u64, options: &Options) -> Event {
     let room = |n: u64| RoomId([u8::try_from(n % ROOMS).unwrap_or_default(); 10]);
-    // What few write lies among what many do.
+    // The few events of people lie between the many messages.
     let every = (options.messages / options.people.max(1)).max(1) + 2;
     let person = n / every;
     let user = |person: u64| UserId(u128::from(person).to_be_bytes());

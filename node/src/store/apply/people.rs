@@ -1,10 +1,8 @@
 //! Applies events of people to their views: accounts, names, sessions, contacts, marks.
 
 use starling_protocol::{
-    Event, EventBody, NodeId, Pos, Scope, UserId, Username,
-    event::{
-        FoldedReadMarked, NotifyLevelChanged, ReadMarked, SessionOpened, SessionsEnded, Stance, StanceChanged,
-    },
+    Event, EventBody, NodeId, Pos, RoomId, Scope, UserId, Username,
+    event::{NotifyLevelChanged, SessionOpened, SessionsEnded, Stance, StanceChanged},
     frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
@@ -14,6 +12,7 @@ use super::Tables;
 use crate::store::{
     Change, RecordsWriter, StoreError, records,
     tables::{INDEX, RECORDS},
+    view_set::View,
     views::{
         Claim, ContactMine, ContactTheirs, FoldedRead, Name, Notify, Read, Session, User, Waited,
         administrator_index, display_name_index, lookalike_index, open_session_index, username_key,
@@ -62,8 +61,13 @@ impl Tables<'_> {
                 sessions.iter().try_for_each(|session| self.apply_session(user, &session.0, pos, body))
             }
             EventBody::StanceChanged(said) => self.apply_contact(user, pos, said),
-            EventBody::ReadMarked(marked) => self.apply_read_mark(user, marked),
-            EventBody::FoldedReadMarked(marked) => self.apply_folded_read_mark(user, marked),
+            EventBody::ReadMarked(marked) => {
+                self.apply_read_mark::<Read>(user, marked.room, |state| read_mark::apply(state, marked))
+            }
+            EventBody::FoldedReadMarked(marked) => {
+                let rule = |state| read_mark::apply_folded(state, marked);
+                self.apply_read_mark::<FoldedRead>(user, marked.room, rule)
+            }
             EventBody::NotifyLevelChanged(NotifyLevelChanged { room, level }) => {
                 let scope = Scope::user(user);
                 let rule = |state| register::apply(state, pos, *level);
@@ -199,22 +203,19 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn apply_read_mark(&mut self, user: UserId, marked: &ReadMarked) -> Result<(), StoreError> {
-        let rule = |state| read_mark::apply(state, marked);
-        let (before, after) =
-            self.records.merge::<Read>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
+    /// Merges a read mark of either form.
+    fn apply_read_mark<V: View>(
+        &mut self,
+        user: UserId,
+        room: RoomId,
+        rule: impl FnOnce(Option<V::Record>) -> V::Record,
+    ) -> Result<(), StoreError>
+    where
+        V::Record: Clone + PartialEq,
+    {
+        let (before, after) = self.records.merge::<V>(&mut self.book, &Scope::user(user), &room.0, rule)?;
         if before.as_ref() != Some(&after) {
-            self.changes.push(Change::Read(marked.room, user));
-        }
-        Ok(())
-    }
-
-    fn apply_folded_read_mark(&mut self, user: UserId, marked: &FoldedReadMarked) -> Result<(), StoreError> {
-        let rule = |state| read_mark::apply_folded(state, marked);
-        let (before, after) =
-            self.records.merge::<FoldedRead>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
-        if before.as_ref() != Some(&after) {
-            self.changes.push(Change::Read(marked.room, user));
+            self.changes.push(Change::Read(room, user));
         }
         Ok(())
     }
