@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -48,7 +48,8 @@ pub fn open(
     own: Option<OwnCertificate>,
     node: NodeId,
 ) -> Result<PeerEndpoint, KeyError> {
-    let (server, client, verifier) = configure(environment, keys, &BTreeSet::new(), own.as_ref(), node)?;
+    let accepts = Accepts { keys: keys.clone(), retired: BTreeSet::new(), own: own.map(Arc::new) };
+    let (server, trust) = configure(environment, accepts, node)?;
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
     // that the peers believe. Quinn's own ids would not do: it drops packets with an id that it did not make itself.
     // Each node has its own key, or one node could be made to reset a connection of another (RFC 9000, section 21.11).
@@ -62,22 +63,38 @@ pub fn open(
     let runtime = Arc::new(TokioRuntime);
     let mut endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server), socket, runtime)
         .expect("a bound UDP socket inside the runtime makes an endpoint");
-    endpoint.set_default_client_config(client.clone());
-    let trust = Mutex::new((client, verifier));
-    let replaced = AtomicU64::new(0);
-    Ok(PeerEndpoint { environment: Arc::clone(environment), endpoint, node, own, trust, replaced })
+    endpoint.set_default_client_config(trust.client.clone());
+    let (trust, replaced) = (Mutex::new(trust), AtomicU64::new(0));
+    Ok(PeerEndpoint { environment: Arc::clone(environment), endpoint, node, trust, replaced })
 }
 
-/// The endpoint, whose trust can be replaced while the cluster's secret is rotated.
+/// The endpoint, whose trust can be replaced: while the cluster's secret is rotated, and when an operator's certificate is
+/// renewed.
 pub struct PeerEndpoint {
     environment: Arc<dyn Environment>,
     /// The QUIC endpoint on the UDP socket.
     pub endpoint: Endpoint,
     node: NodeId,
-    own: Option<OwnCertificate>,
-    trust: Mutex<(ClientConfig, PeerVerifier)>,
-    /// How often the keys were replaced.
+    trust: Mutex<Trust>,
+    /// How often it was replaced.
     replaced: AtomicU64,
+}
+
+/// What a node shows and accepts.
+#[derive(Clone)]
+struct Accepts {
+    keys: HeldKeys,
+    /// Nodes that have only these secrets are refused.
+    retired: BTreeSet<SecretFingerprint>,
+    /// The operator's certificate, if there is one.
+    own: Option<Arc<OwnCertificate>>,
+}
+
+/// What new connections go by, and what it was made from.
+struct Trust {
+    accepts: Accepts,
+    client: ClientConfig,
+    verifier: PeerVerifier,
 }
 
 impl PeerEndpoint {
@@ -87,28 +104,48 @@ impl PeerEndpoint {
         keys: &HeldKeys,
         retired: &BTreeSet<SecretFingerprint>,
     ) -> Result<(), KeyError> {
-        let (server, client, verifier) =
-            configure(&self.environment, keys, retired, self.own.as_ref(), self.node)?;
+        self.replace(|accepts| Accepts { keys: keys.clone(), retired: retired.clone(), ..accepts })
+    }
+
+    /// Shows another certificate of an operator's CA on new connections, and verifies those of other nodes under its CA.
+    pub(super) fn replace_certificate(&self, own: OwnCertificate) -> Result<(), KeyError> {
+        self.replace(|accepts| Accepts { own: Some(Arc::new(own)), ..accepts })
+    }
+
+    /// Whether other nodes would accept the operator's certificate at this time; true without one.
+    pub(super) fn certificate_is_valid_at(&self, time: UnixTime) -> bool {
+        let own = self.trust().accepts.own.clone();
+        own.is_none_or(|own| own.is_valid_at(time))
+    }
+
+    fn replace(&self, change: impl FnOnce(Accepts) -> Accepts) -> Result<(), KeyError> {
+        // Held for as long as it takes to sign a certificate: two changes at once must not undo each other.
+        let mut trust = self.trust();
+        let (server, changed) = configure(&self.environment, change(trust.accepts.clone()), self.node)?;
         self.endpoint.set_server_config(Some(server));
-        *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = (client, verifier);
+        *trust = changed;
         self.replaced.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// How often the keys were replaced: nodes that turned this one away may accept it after each time.
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often keys or certificate were replaced: nodes that turned this one away may accept it after each time.
     pub(super) fn replaced(&self) -> u64 {
         self.replaced.load(Ordering::Relaxed)
     }
 
     /// Dials a node.
     pub(super) fn connect(&self, address: SocketAddr) -> Result<Connecting, ConnectError> {
-        let client = self.trust.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+        let client = self.trust().client.clone();
         self.endpoint.connect_with(client, address, CLUSTER_NAME)
     }
 
     /// Whether the peer of a connection would be accepted today.
     pub(super) fn trusts(&self, connection: &Connection) -> bool {
-        let verifier = Arc::clone(&self.trust.lock().unwrap_or_else(PoisonError::into_inner).1);
+        let verifier = Arc::clone(&self.trust().verifier);
         let Some(identity) = connection.peer_identity() else { return false };
         let Ok(chain) = identity.downcast::<Vec<CertificateDer<'static>>>() else { return false };
         let Some((leaf, intermediates)) = chain.split_first() else { return false };
@@ -117,22 +154,21 @@ impl PeerEndpoint {
     }
 }
 
-/// Returns the configurations of both sides of a link.
+/// Returns the configuration for accepted links, and all that dialled ones need.
 fn configure(
     environment: &Arc<dyn Environment>,
-    keys: &HeldKeys,
-    retired: &BTreeSet<SecretFingerprint>,
-    own: Option<&OwnCertificate>,
+    accepts: Accepts,
     node: NodeId,
-) -> Result<(ServerConfig, ClientConfig, PeerVerifier), KeyError> {
-    let Tls { server, client, verifier } =
-        Tls::new(keys, retired, own, node, &environment.random(), &environment.wire_offers())?;
+) -> Result<(ServerConfig, Trust), KeyError> {
+    let Accepts { keys, retired, own } = &accepts;
+    let (leaf, offers) = (environment.random(), environment.wire_offers());
+    let Tls { server, client, verifier } = Tls::new(keys, retired, own.as_deref(), node, &leaf, &offers)?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);
     let mut client = ClientConfig::new(Arc::new(client));
     client.transport_config(transport);
-    Ok((server, client, verifier))
+    Ok((server, Trust { accepts, client, verifier }))
 }
 
 /// Random connection ids.

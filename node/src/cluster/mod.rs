@@ -5,6 +5,7 @@ mod absence;
 mod acceptor;
 mod admission;
 mod alerts;
+mod certificate_watch;
 mod close_code;
 mod departure;
 mod description;
@@ -30,6 +31,7 @@ mod verdicts;
 
 pub use self::{
     acceptor::Acceptor,
+    certificate_watch::CertificateWatch,
     departure::{HEARD_LATELY, Heard},
     dialer::Dialer,
     endpoint::{PeerEndpoint, open},
@@ -39,7 +41,7 @@ pub use self::{
     links::Links,
     members::{Members, SaveMembers},
     membership::Membership,
-    own_certificate::{CertificateError, OwnCertificate},
+    own_certificate::{CertificateError, CertificatePem, OwnCertificate},
     presence::{PresenceMap, PresenceNotifier},
     replication::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,

@@ -75,15 +75,37 @@ pub struct OwnCertificate {
     pub(super) key: KeyPair,
 }
 
+/// What the three files hold.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CertificatePem {
+    ca: Vec<u8>,
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl CertificatePem {
+    /// Reads the files.
+    pub fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| CertificateError::Read(path.clone(), error));
+        Ok(Self { ca: read(&files.ca)?, cert: read(&files.cert)?, key: read(&files.key)? })
+    }
+}
+
 impl OwnCertificate {
-    /// Reads the files, and checks that other nodes with this CA would accept the certificate at this time.
-    pub fn load(files: &CertificateFiles, now: UnixTime) -> Result<Self, CertificateError> {
+    /// Takes what the files hold, and checks that other nodes with this CA would accept the certificate at this time.
+    pub fn new(
+        files: &CertificateFiles,
+        pem: &CertificatePem,
+        now: UnixTime,
+    ) -> Result<Self, CertificateError> {
         let CertificateFiles { ca, cert, key } = files;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = verifier(ca, &provider)?;
-        let chain = certificates(cert)?;
-        let pem = fs::read_to_string(key).map_err(|error| CertificateError::Read(key.clone(), error))?;
-        let pair = KeyPair::from_pem(&pem).map_err(|error| CertificateError::NoKey(key.clone(), error))?;
+        let verifier = verifier(ca, &pem.ca, &provider)?;
+        let chain = certificates(cert, &pem.cert)?;
+        // Not UTF-8 is no PEM either.
+        let pair = KeyPair::from_pem(&String::from_utf8_lossy(&pem.key))
+            .map_err(|error| CertificateError::NoKey(key.clone(), error))?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
         CertifiedKey::from_der(chain.clone(), private, &provider)
             .map_err(|error| CertificateError::OtherKey { key: key.clone(), cert: cert.clone(), error })?;
@@ -92,14 +114,20 @@ impl OwnCertificate {
             .map_err(|error| CertificateError::Refused { cert: cert.clone(), ca: ca.clone(), error })?;
         Ok(Self { verifier, chain, key: pair })
     }
+
+    /// Whether other nodes would accept the certificate at this time.
+    pub(super) fn is_valid_at(&self, time: UnixTime) -> bool {
+        self.verifier.verify_client_cert(&self.chain[0], &self.chain[1..], time).is_ok()
+    }
 }
 
 fn verifier(
     ca: &Path,
+    pem: &[u8],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
     let mut roots = RootCertStore::empty();
-    for root in certificates(ca)? {
+    for root in certificates(ca, pem)? {
         roots.add(root).map_err(|error| CertificateError::NoCa(ca.into(), error))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
@@ -107,9 +135,8 @@ fn verifier(
         .map_err(|error| CertificateError::Roots(ca.into(), error))
 }
 
-/// Reads the certificates of a PEM file; there is one at least.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let pem = fs::read(file).map_err(|error| CertificateError::Read(file.into(), error))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+/// Returns the certificates of a PEM file; there is one at least.
+fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
     if found.is_empty() { Err(CertificateError::NoCertificate(file.into())) } else { Ok(found) }
 }

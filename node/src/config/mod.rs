@@ -12,6 +12,7 @@ mod listen;
 mod public_url;
 mod secret;
 mod secret_strength;
+mod watched_file;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,7 @@ pub use self::{
     },
     listen::{openable, remote_address},
     secret::{ClusterSecret, ClusterSecrets, SECRET_CHARS_MIN},
+    watched_file::WatchedFile,
 };
 
 /// Default UDP port of the cluster.

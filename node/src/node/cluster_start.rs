@@ -1,7 +1,7 @@
 //! Joins the cluster at the start: binds the socket, starts the links, and waits for the verdict of the first peers. Never
 //! writes to the data directory.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::pki_types::UnixTime;
 use starling_protocol::{event::SecretFingerprint, frame::peer::Member};
@@ -14,10 +14,10 @@ use tokio::{
 use super::StartError;
 use crate::{
     cluster::{
-        self, Acceptor, Dialer, DriverInput, HeldKeys, Links, Members, Membership, OwnCertificate,
-        PeerEndpoint, PresenceMap, Verdicts,
+        self, Acceptor, CertificateError, CertificatePem, CertificateWatch, Dialer, DriverInput, HeldKeys,
+        Links, Members, Membership, OwnCertificate, PeerEndpoint, PresenceMap, Verdicts,
     },
-    config::{ClusterConfig, Config},
+    config::{CertificateFiles, ClusterConfig, Config},
     data_dir::Identity,
     environment::Environment,
     supervisor::Supervisor,
@@ -96,9 +96,7 @@ impl<'a> ClusterStart<'a> {
             None => None,
         };
         let keys = HeldKeys::derive(&self.cluster.secrets, in_use)?.ok_or_else(other)?;
-        let now = UnixTime::since_unix_epoch(Duration::from_millis(environment.now_ms()));
-        let own =
-            self.cluster.certificate.as_ref().map(|files| OwnCertificate::load(files, now)).transpose()?;
+        let (own, watched) = self.own_certificate()?.unzip();
         let listen = self.cluster.listen;
         let socket = environment
             .bind_udp(listen)
@@ -108,13 +106,7 @@ impl<'a> ClusterStart<'a> {
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
         let bound = endpoint.local_addr().unwrap_or(listen);
-        // The address of a socket for all addresses is found out as links come up.
-        let guessed = self.cluster.advertise.is_none() && bound.ip().is_unspecified();
-        let addresses = match &self.cluster.advertise {
-            Some(advertise) => vec![advertise.clone()],
-            None if guessed => Vec::new(),
-            None => vec![bound.to_string()],
-        };
+        let (addresses, guessed) = self.addresses(bound);
         tracing::info!(%node, listen = %bound, ?addresses, "joining the cluster");
         let public_url = self.config.http.public_url.clone();
         let me = Member { node, number: 0, addresses, public_url, observed_addresses: Vec::new() };
@@ -146,11 +138,15 @@ impl<'a> ClusterStart<'a> {
             Arc::clone(&members),
             self.cluster.join.clone(),
         );
-        let tasks = vec![
+        let mut tasks = vec![
             supervisor.start(Acceptor::new(endpoint.clone(), Arc::clone(&links))),
             supervisor.start(membership),
             supervisor.start(dialer),
         ];
+        if let Some((files, pem)) = watched {
+            let watch = CertificateWatch::new(Arc::clone(environment), Arc::clone(&peers), files, pem);
+            tasks.push(supervisor.start(watch));
+        }
         if knows_peers && let Err(error) = wait_for_verdicts(&links).await {
             for task in tasks {
                 task.abort();
@@ -158,6 +154,29 @@ impl<'a> ClusterStart<'a> {
             return Err(error);
         }
         Ok(ClusterHandle { keys, links, members, endpoint, peers, new_links, tasks, knows_peers })
+    }
+}
+
+/// The operator's certificate, and what to watch for a renewed one.
+type Watched = (OwnCertificate, (CertificateFiles, CertificatePem));
+
+impl ClusterStart<'_> {
+    /// Reads the operator's certificate, if there is one.
+    fn own_certificate(&self) -> Result<Option<Watched>, CertificateError> {
+        let Some(files) = self.cluster.certificate.clone() else { return Ok(None) };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(self.environment.now_ms()));
+        let pem = CertificatePem::read(&files)?;
+        Ok(Some((OwnCertificate::new(&files, &pem, now)?, (files, pem))))
+    }
+
+    /// Returns the addresses at which others reach this node, and whether they are found out as links come up, as those of a
+    /// socket for all addresses are.
+    fn addresses(&self, bound: SocketAddr) -> (Vec<String>, bool) {
+        match &self.cluster.advertise {
+            Some(advertise) => (vec![advertise.clone()], false),
+            None if bound.ip().is_unspecified() => (Vec::new(), true),
+            None => (vec![bound.to_string()], false),
+        }
     }
 }
 

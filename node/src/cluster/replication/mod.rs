@@ -342,6 +342,11 @@ impl Driver {
             self.report();
             self.handle.shared.ready.store(true, Ordering::Relaxed);
         }
+        if let Some((links, _)) = &self.cluster_links
+            && self.old_peers.drop_forgotten(|node| links.has_forgotten(node))
+        {
+            self.writer.set_has_old_peers(self.old_peers.any());
+        }
         self.fold();
     }
 

@@ -19,6 +19,13 @@ impl OldPeers {
         }
     }
 
+    /// Drops those that were forgotten: a process of such a node returns under another id. Returns whether there were any.
+    pub fn drop_forgotten(&mut self, is_forgotten: impl Fn(NodeId) -> bool) -> bool {
+        let before = self.0.len();
+        self.0.retain(|peer| !is_forgotten(*peer));
+        self.0.len() < before
+    }
+
     /// Whether there are any.
     pub fn any(&self) -> bool {
         !self.0.is_empty()
@@ -44,6 +51,16 @@ mod tests {
         assert!(peers.any(), "the other one is still old");
         peers.link_up(two, WireVersion::V2);
         assert!(!peers.any());
+    }
+
+    /// Promise: a peer of version 1 that is gone for good doesn't hold the new kind back for ever.
+    #[test]
+    fn a_forgotten_peer_does_not_count() {
+        let [one, two] = [1, 2].map(|n| NodeId([n; 16]));
+        let mut peers = OldPeers::default();
+        peers.link_up(one, WireVersion::V1);
+        assert!(!peers.drop_forgotten(|node| node == two) && peers.any());
+        assert!(peers.drop_forgotten(|node| node == one) && !peers.any());
     }
 
     #[test]

@@ -124,7 +124,8 @@ fn own_certificates() -> [OwnCertificate; 2] {
         let params = CertificateParams::new(vec!["chat.example".to_owned()]).unwrap();
         let cert = file("cert", params.signed_by(&key, &issuer).unwrap().pem());
         let files = CertificateFiles { ca: ca.clone(), cert, key: file("key", key.serialize_pem()) };
-        OwnCertificate::load(&files, UnixTime::now()).unwrap()
+        OwnCertificate::new(&files, &crate::cluster::CertificatePem::read(&files).unwrap(), UnixTime::now())
+            .unwrap()
     })
 }
 

@@ -1,6 +1,6 @@
 //! Follows the secret file and the log, and takes over what they say.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use starling_protocol::{
     Scope,
@@ -9,10 +9,10 @@ use starling_protocol::{
 use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{SecretRotation, file::SecretFile};
+use super::SecretRotation;
 use crate::{
     cluster::{Adopted, HeldKeys, KeyError, Phase, adopt},
-    config::ClusterSecrets,
+    config::{ClusterSecrets, WatchedFile},
     data_dir::DataDirError,
     store::{Decision, Tables, cluster::SecretLog},
     supervisor::SupervisedTask,
@@ -34,6 +34,9 @@ enum FollowError {
     #[error("{0}")]
     Refused(String),
 }
+
+/// The secret file, and what it held: secrets, or the reason why it is not usable.
+pub(super) type SecretFile = (PathBuf, WatchedFile<Result<ClusterSecrets, String>>);
 
 /// The task that follows the file and the log.
 pub struct RotationTask {
@@ -70,8 +73,8 @@ impl RotationTask {
 
     /// Reads the file, and takes its secrets if they are usable.
     async fn read_file(&mut self) {
-        let Some(file) = &mut self.file else { return };
-        let path = file.path.clone();
+        let Some((path, file)) = &mut self.file else { return };
+        let path = path.clone();
         let read = move || ClusterSecrets::read(&path).map_err(|error| error.to_string());
         let Some(found) = self.rotation.context.environment.blocking(read).await else { return };
         match file.look(found) {

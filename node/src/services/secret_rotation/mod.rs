@@ -2,7 +2,6 @@
 //! that use them, reports what this node has, and switches the cluster when the operator says so. `cluster::phase` and
 //! `cluster::adopt` decide. No secret and no key ever leaves this node.
 
-mod file;
 mod follow;
 mod switch;
 
@@ -19,13 +18,12 @@ use starling_protocol::{
 use starling_web::lane::CommitPoint;
 use tokio::sync::watch;
 
-use self::file::SecretFile;
 pub use self::follow::RotationTask;
 use super::{administration::AdministrationService, context::ServiceContext};
 use crate::{
     auth::{AccessTokens, ServiceKeySealer},
     cluster::{HeldKeys, Links, PeerEndpoint, Phase, phase},
-    config::ClusterSecrets,
+    config::{ClusterSecrets, WatchedFile},
     data_dir::DataDirError,
     key_derivation::Replaceable,
     store::cluster::SecretLog,
@@ -137,7 +135,7 @@ impl SecretRotation {
 
     /// Returns the task that follows the secret file and the log.
     pub fn task(self: &Arc<Self>) -> RotationTask {
-        let file = self.file.clone().map(|path| SecretFile::new(path, self.secrets.clone()));
+        let file = self.file.clone().map(|path| (path, WatchedFile::new(Ok(self.secrets.clone()))));
         RotationTask::new(Arc::clone(self), file)
     }
 

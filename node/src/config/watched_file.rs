@@ -1,27 +1,21 @@
-//! Watches the secret file. What it holds is taken once two looks in a row have seen it: an editor may be writing it.
+//! Watches files of the configuration. What they hold is taken once two looks in a row have seen it: somebody may be writing
+//! them.
 
-use std::path::PathBuf;
-
-use crate::config::ClusterSecrets;
-
-/// The content of the file, or the reason why it is not usable.
-type Content = Result<ClusterSecrets, String>;
-
-/// A secret file, and what it held at the last looks.
-pub(super) struct SecretFile {
-    pub(super) path: PathBuf,
-    last: Option<Content>,
-    taken: Content,
+/// What watched files held at the last looks; `C` is their content, or the reason why it is not usable.
+#[derive(Debug)]
+pub struct WatchedFile<C> {
+    last: Option<C>,
+    taken: C,
 }
 
-impl SecretFile {
+impl<C: Clone + PartialEq> WatchedFile<C> {
     /// `taken` was read at the start.
-    pub(super) fn new(path: PathBuf, taken: ClusterSecrets) -> Self {
-        Self { path, last: None, taken: Ok(taken) }
+    pub fn new(taken: C) -> Self {
+        Self { last: None, taken }
     }
 
     /// Takes what a look has found; returns it if it is new and stands still.
-    pub(super) fn look(&mut self, found: Content) -> Option<Content> {
+    pub fn look(&mut self, found: C) -> Option<C> {
         let stands_still = self.last.as_ref() == Some(&found);
         self.last = Some(found.clone());
         if !stands_still || found == self.taken {
@@ -34,12 +28,12 @@ impl SecretFile {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::ClusterSecrets, *};
 
     const OLD: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
     const NEW: &str = "c6a3f1de-90b7-4f52-8a1c-7e35d20b94f8";
 
-    fn read(text: &str) -> Content {
+    fn read(text: &str) -> Result<ClusterSecrets, String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         std::fs::write(&path, text).unwrap();
@@ -50,7 +44,7 @@ mod tests {
     #[test]
     fn a_content_is_taken_once_and_only_when_it_stands_still() {
         let both = format!("{NEW}\n{OLD}");
-        let mut file = SecretFile::new("secret".into(), read(OLD).unwrap());
+        let mut file = WatchedFile::new(read(OLD));
         assert_eq!(file.look(read(OLD)), None, "nothing has changed");
         assert_eq!(file.look(read(OLD)), None);
         assert_eq!(file.look(read(NEW)), None, "the second line is not written yet");
