@@ -25,7 +25,8 @@ pub enum SignedSeq {
 }
 
 impl SignedSeq {
-    fn seq(self) -> Seq {
+    /// Returns the number itself.
+    pub fn seq(self) -> Seq {
         match self {
             Self::Below(seq) | Self::Above(seq) => seq,
         }

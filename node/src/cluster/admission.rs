@@ -3,14 +3,14 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use quinn::{Connection, Incoming};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
-    NodeId,
+    Fold, NodeId,
     frame::{
         peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame},
         wire::WireVersion,
@@ -33,6 +33,14 @@ use super::{
 pub(super) const HELLO_MAX: Duration = Duration::from_secs(4);
 /// The longest wait for the older of two processes with one identity.
 const PING_MAX: Duration = Duration::from_secs(1);
+
+/// The contents of this node's hello that it must remember.
+pub(super) struct OwnHello {
+    /// The descriptions of members in it.
+    pub(super) members: Vec<Member>,
+    /// The folds that it named.
+    pub(super) folds: Vec<Arc<Fold>>,
+}
 
 /// The reason why a connection that this node opened did not become a link, and the node that answered.
 #[derive(Default)]
@@ -97,10 +105,9 @@ impl Links {
             }
             return connection.close(code.number(), b"");
         }
-        let (frame, known_to_peer) = self.hello(&connection);
-        let _ = sender.try_send(frame.encode());
+        let own = self.send_hello(&sender);
         drop(handshake);
-        self.serve(hello, sender, receiver, known_to_peer).await;
+        self.serve(hello, sender, receiver, own).await;
     }
 
     /// Handles a connection that this node has opened, to its end.
@@ -133,9 +140,9 @@ impl Links {
             }
         });
         match greeted {
-            Ok((hello, sender, receiver, known_to_peer)) => {
+            Ok((hello, sender, receiver, own)) => {
                 let peer = hello.me.node;
-                self.serve(hello, sender, receiver, known_to_peer).await;
+                self.serve(hello, sender, receiver, own).await;
                 Dialled::Answered(peer)
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
@@ -171,7 +178,7 @@ impl Links {
         connection: Connection,
         to: SocketAddr,
         version: WireVersion,
-    ) -> Result<(Hello, LinkSender, LinkReceiver, Vec<Member>), Refused> {
+    ) -> Result<(Hello, LinkSender, LinkReceiver, OwnHello), Refused> {
         let named = named_by_certificate(&connection);
         // Several addresses may lead to one node, and one address to another node than expected: keep the link that
         // exists.
@@ -186,8 +193,7 @@ impl Links {
             other_secret: self.record_if_wrong_secret(to, &error),
         })?;
         let sender = LinkSender::start(connection.clone(), send, version);
-        let (frame, known_to_peer) = self.hello(&connection);
-        let _ = sender.try_send(frame.encode());
+        let own = self.send_hello(&sender);
         let mut receiver = LinkReceiver::new(receive, version);
         let hello = timeout(HELLO_MAX, self.read_hello(&connection, &mut receiver)).await;
         let Ok(Some(hello)) = hello else {
@@ -200,7 +206,7 @@ impl Links {
             return Err(Refused { code, peer, other_secret });
         };
         match self.admit(&hello, &sender, self.me()).await {
-            Ok(()) => Ok((hello, sender, receiver, known_to_peer)),
+            Ok(()) => Ok((hello, sender, receiver, own)),
             Err(code) => {
                 connection.close(code.number(), b"");
                 // Here it is the peer that was forgotten.
@@ -210,14 +216,28 @@ impl Links {
         }
     }
 
-    /// Returns this node's hello over a connection, and the descriptions of members in it.
-    fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
+    /// Sends this node's hello over a connection.
+    fn send_hello(&self, sender: &LinkSender) -> OwnHello {
+        let connection = sender.connection();
         self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
         let (members, me) = (self.members.all(), self.members.own());
-        let known_to_peer = members.iter().chain([&me]).cloned().collect();
-        let (process, uptime_ms) = (self.process, self.uptime_ms());
-        let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members };
-        (PeerFrame::Hello(hello), known_to_peer)
+        let folds = self.folds.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own = OwnHello { members: members.iter().chain([&me]).cloned().collect(), folds };
+        let hello = Hello {
+            protocol_version: PROTOCOL_VERSION,
+            process: self.process,
+            uptime_ms: self.uptime_ms(),
+            me,
+            members,
+            folds: Some(own.folds.iter().map(|fold| fold.rank()).collect()),
+        };
+        let _ = sender.try_send_extended(&PeerFrame::Hello(hello));
+        own
+    }
+
+    /// Sets the newest folds that this node can use, for the hellos of further links.
+    pub(super) fn set_folds(&self, newest: &[Arc<Fold>]) {
+        *self.folds.lock().unwrap_or_else(PoisonError::into_inner) = newest.to_vec();
     }
 
     fn uptime_ms(&self) -> u64 {

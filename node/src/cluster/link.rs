@@ -55,11 +55,24 @@ pub enum FrameError {
 #[derive(Clone, Debug)]
 pub struct LinkSender {
     id: LinkId,
-    frames: mpsc::Sender<Bytes>,
+    frames: mpsc::Sender<QueuedFrame>,
     queued_bytes: Arc<AtomicUsize>,
     connection: Connection,
     version: WireVersion,
     last_pong: watch::Sender<u64>,
+}
+
+/// An encoded frame in the queue.
+#[derive(Debug)]
+struct QueuedFrame {
+    record: Bytes,
+    extensions: Bytes,
+}
+
+impl QueuedFrame {
+    fn bytes(&self) -> usize {
+        self.record.len() + self.extensions.len()
+    }
 }
 
 /// The queue is full, or the link is over.
@@ -82,8 +95,17 @@ impl LinkSender {
     }
 
     /// Queues an encoded frame without waiting.
-    pub fn try_send(&self, frame: Bytes) -> Result<(), NotSent> {
-        let bytes = frame.len();
+    pub fn try_send(&self, record: Bytes) -> Result<(), NotSent> {
+        self.queue(QueuedFrame { record, extensions: Bytes::new() })
+    }
+
+    /// Queues a frame with its extensions without waiting.
+    pub fn try_send_extended(&self, frame: &PeerFrame) -> Result<(), NotSent> {
+        self.queue(QueuedFrame { record: frame.encode(), extensions: self.version.extensions(frame) })
+    }
+
+    fn queue(&self, frame: QueuedFrame) -> Result<(), NotSent> {
+        let bytes = frame.bytes();
         if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX
             || self.frames.try_send(frame).is_err()
         {
@@ -138,15 +160,18 @@ pub fn agreed_version(connection: &Connection) -> Option<WireVersion> {
 /// Writes queued frames, many at a time.
 async fn write(
     mut stream: SendStream,
-    mut queue: mpsc::Receiver<Bytes>,
+    mut queue: mpsc::Receiver<QueuedFrame>,
     queued_bytes: Arc<AtomicUsize>,
     version: WireVersion,
 ) {
     let mut frames = Vec::new();
     while queue.recv_many(&mut frames, 64).await > 0 {
-        let bytes: usize = frames.iter().map(Bytes::len).sum();
-        let mut chunks: Vec<Bytes> =
-            frames.drain(..).flat_map(|record| [version.head(&record).into(), record]).collect();
+        let bytes: usize = frames.iter().map(QueuedFrame::bytes).sum();
+        let chunks = frames.drain(..).flat_map(|QueuedFrame { record, extensions }| {
+            let parts = [version.head(&record, &extensions).into(), record, extensions];
+            parts.into_iter().filter(|part: &Bytes| !part.is_empty())
+        });
+        let mut chunks: Vec<Bytes> = chunks.collect();
         if stream.write_all_chunks(&mut chunks).await.is_err() {
             return;
         }

@@ -16,13 +16,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use quinn::{Connection, ConnectionError};
 use starling_protocol::{
-    NodeId,
+    Fold, NodeId,
     frame::{
         peer::{Hello, Member, MeshNews, NodeStatus, PeerFrame},
         wire::ANY_VERSION,
     },
     limits::CLUSTER_MEMBERS_MAX,
-    replica::LinkId,
+    replica::{HelloFolds, LinkId},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -31,6 +31,7 @@ use tokio::{
 
 use super::{
     Members, PresenceMap,
+    admission::OwnHello,
     close_code::CloseCode,
     departure::Departures,
     description::{AddressGuess, canonical},
@@ -72,6 +73,8 @@ pub struct Links {
     presence: Arc<PresenceMap>,
     driver: mpsc::Sender<DriverInput>,
     gossip: mpsc::Sender<Bytes>,
+    /// The newest folds that this node can use; none before its store is open.
+    pub(super) folds: Mutex<Vec<Arc<Fold>>>,
     /// The names of the wire versions that this node speaks, for logs and peers.
     pub(super) wire_offers: String,
     pub(super) verdicts: watch::Sender<Verdicts>,
@@ -115,6 +118,7 @@ impl Links {
             presence,
             driver,
             gossip,
+            folds: Mutex::default(),
             verdicts: watch::Sender::default(),
             next_nonce: AtomicU64::new(1),
             refusal_log: RefusalLog::default(),
@@ -241,15 +245,13 @@ impl Links {
         }
     }
 
-    /// Runs an admitted link to its end.
-    ///
-    /// `known_to_peer` holds the descriptions of members in this node's hello.
+    /// Runs an admitted link to its end, after both hellos.
     pub(super) async fn serve(
         &self,
         hello: Hello,
         sender: LinkSender,
         mut receiver: LinkReceiver,
-        known_to_peer: Vec<Member>,
+        own: OwnHello,
     ) {
         let (peer, link) = (hello.me.node, sender.id());
         let connection = sender.connection().clone();
@@ -260,7 +262,8 @@ impl Links {
         self.set_peer_leaving(peer, link, false);
         self.members.notify_changed();
         let mut code = CloseCode::Stopping;
-        let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
+        let folds = hello.folds.clone().map(|peers| HelloFolds { own: own.folds, peers });
+        let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone(), folds };
         if self.driver.send(up).await.is_ok() {
             {
                 // Under the lock: of two links admitted at nearly the same time, only the one that stays
@@ -275,7 +278,7 @@ impl Links {
                     biased;
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
-                    () = self.send_mesh_news(&sender, known_to_peer) => {}
+                    () = self.send_mesh_news(&sender, own.members) => {}
                     () = self.send_status(&sender) => {}
                     () = silent(&connection) => code = CloseCode::Silent,
                     () = self.until_forgotten(peer) => code = CloseCode::Forgotten,

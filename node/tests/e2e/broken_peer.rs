@@ -131,7 +131,7 @@ impl Bench {
 
     /// Sends a record as a frame.
     async fn send(&mut self, record: &[u8]) {
-        let frame = [&self.version.head(record)[..], record].concat();
+        let frame = [&self.version.head(record, &[])[..], record].concat();
         self.stream.write_all(&frame).await.unwrap();
     }
 
@@ -150,7 +150,14 @@ impl Bench {
             observed_addresses: Vec::new(),
         };
         let (process, uptime_ms) = (1, 0);
-        let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members: Vec::new() };
+        let hello = Hello {
+            protocol_version: PROTOCOL_VERSION,
+            process,
+            uptime_ms,
+            me,
+            members: Vec::new(),
+            folds: None,
+        };
         self.send(&PeerFrame::Hello(hello).encode()).await;
     }
 

@@ -19,6 +19,9 @@ pub struct Coverage {
     /// Cursors over folds that were given, and those that met a node without the fold.
     pub folded_cursors: u64,
     pub unknown_folds: u64,
+    /// Frames with a vector over a fold, and those that were parts of a longer vector.
+    pub folded_frames: u64,
+    pub partial_frames: u64,
     /// Acts of users that were answered, except claims on names.
     pub acts: u64,
     /// Claims that got a name.
@@ -87,6 +90,8 @@ impl Totals {
         sum.folds += one.folds;
         sum.folded_cursors += one.folded_cursors;
         sum.unknown_folds += one.unknown_folds;
+        sum.folded_frames += one.folded_frames;
+        sum.partial_frames += one.partial_frames;
         sum.acts += one.acts;
         sum.names += one.names;
         sum.withdrawals += one.withdrawals;
@@ -133,6 +138,11 @@ impl Totals {
                 mean(self.sum.folds),
                 self.sum.folded_cursors,
                 self.sum.unknown_folds,
+            ),
+            format!(
+                "  {} frames with vectors over folds, {} with parts of vectors",
+                mean(self.sum.folded_frames),
+                mean(self.sum.partial_frames),
             ),
             format!("in all: {resyncs} resyncs, {forgiven} acked with one copy and gone with its disk"),
         ];

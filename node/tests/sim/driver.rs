@@ -162,7 +162,7 @@ impl World {
                 None
             }
             Output::Close(_, error) => {
-                self.violated(format!("a peer sends what is no event: {error}"));
+                self.violated(format!("a peer breaks the protocol: {error}"));
                 None
             }
         }

@@ -64,6 +64,8 @@ pub enum Mutant {
     DamageNotTold,
     /// A cursor is written over a fold as soon as its node has it.
     FoldUsedTooEarly,
+    /// A vector is sent over a fold that the peer has not named on this link.
+    LinkFoldUsedTooEarly,
     /// An unknown fold is taken as empty.
     UnknownFoldIsEmpty,
     /// The entries of a cursor that are below its fold are left out.
@@ -71,7 +73,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -102,6 +104,7 @@ impl Mutant {
         Self::FailedReadIsEmpty,
         Self::DamageNotTold,
         Self::FoldUsedTooEarly,
+        Self::LinkFoldUsedTooEarly,
         Self::UnknownFoldIsEmpty,
         Self::LowerEntriesDropped,
     ];

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use rand::RngExt;
 use starling_protocol::{
     NodeId,
-    frame::peer::PeerFrame,
-    replica::{Input, LinkId, SILENCE_MS_MAX},
+    frame::{
+        peer::{PeerFrame, ReplicaFrame},
+        wire::WireVersion,
+    },
+    replica::{HelloFolds, Input, LinkId, SILENCE_MS_MAX},
 };
 
 use crate::{
     invariants,
+    mutants::Mutant,
     world::{Event, World},
 };
 
@@ -34,6 +38,7 @@ pub struct Link {
     pub nodes: [usize; 2],
     /// The identity of each end.
     ids: [NodeId; 2],
+    version: WireVersion,
     /// The number of the start of each end's process.
     pub starts: [u32; 2],
     /// The ends that count the link as up.
@@ -163,10 +168,17 @@ impl World {
         let id = LinkId(self.network.next_link);
         let starts = nodes.map(|node| self.nodes[node].starts);
         let (heard, arrives) = ([self.now; 2], [self.now; 2]);
-        self.network.links.insert(pair, Link { id, nodes, ids, starts, up: [true; 2], heard, arrives });
         let version = self.nodes[pair.0].wire_version().min(self.nodes[pair.1].wire_version());
-        for (node, peer) in [(pair.0, ids[1]), (pair.1, ids[0])] {
-            self.feed(node, Input::LinkUp { link: id, peer, version });
+        let link = Link { id, nodes, ids, version, starts, up: [true; 2], heard, arrives };
+        self.network.links.insert(pair, link);
+        // Before either end sends anything.
+        let hellos = nodes.map(|node| self.nodes[node].newest_folds());
+        for (end, node) in nodes.into_iter().enumerate() {
+            let (own, peers) = (hellos[end].clone(), &hellos[1 - end]);
+            let peers = if self.mutant == Some(Mutant::LinkFoldUsedTooEarly) { &own } else { peers };
+            let peers = peers.iter().map(|fold| fold.rank()).collect();
+            let folds = (version >= WireVersion::V2).then_some(HelloFolds { own, peers });
+            self.feed(node, Input::LinkUp { link: id, peer: ids[1 - end], version, folds });
         }
     }
 
@@ -228,8 +240,18 @@ impl World {
             return;
         }
         known.heard[end] = self.now;
+        let version = known.version;
         match PeerFrame::decode(frame) {
-            Ok(PeerFrame::Replica(frame)) => self.feed(to, Input::Frame(link, frame)),
+            Ok(PeerFrame::Replica(frame)) => {
+                if let Err(violation) = invariants::folds::spoken(version, &frame) {
+                    self.violated(violation);
+                }
+                if let ReplicaFrame::VectorPart(part) = &frame {
+                    self.coverage.folded_frames += u64::from(part.fold.is_some());
+                    self.coverage.partial_frames += u64::from(part.parts > 1);
+                }
+                self.feed(to, Input::Frame(link, frame));
+            }
             other => self.violated(format!("a frame does not survive its encoding: {other:?}")),
         }
     }

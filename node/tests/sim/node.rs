@@ -12,7 +12,7 @@ use starling_node::{
     store::{Committer, RecordsReader, Store, StoreError},
 };
 use starling_protocol::{
-    NodeId, OriginId, RoomId, VersionVector,
+    Fold, NodeId, OriginId, RoomId, VersionVector,
     frame::wire::WireVersion,
     replica::{Millis, Replica},
 };
@@ -27,6 +27,8 @@ use crate::{
 
 /// Origins of ended processes that are not folded, at most: few, so that there are many folds.
 const UNFOLDED_MAX: usize = 2;
+/// Entries of a vector in one frame, at most: few, so that vectors are sent in parts.
+const VECTOR_ENTRIES_MAX: usize = 4;
 
 /// A running process.
 #[derive(Debug)]
@@ -130,6 +132,11 @@ impl Node {
         }
     }
 
+    /// The folds that its hello names.
+    pub fn newest_folds(&self) -> Vec<Arc<Fold>> {
+        self.run.as_ref().map_or_else(Vec::new, |run| run.replica().newest_folds().to_vec())
+    }
+
     pub fn new(id: NodeId, mutant: Option<Mutant>) -> Self {
         Self {
             id,
@@ -217,6 +224,7 @@ impl World {
         let state = StartState { knows_peers: count > 1, is_clustered: true, is_refilling: false };
         let mut core = DriverCore::new(Millis(self.now), held, committer.digests(), state);
         core.set_unfolded_max(UNFOLDED_MAX);
+        core.set_vector_entries_max(VECTOR_ENTRIES_MAX);
         // A disk that fails, or holds damage, is not checked.
         let is_readable = !machine.has_rotten_disk() && !machine.disk.is_failing();
         let sound = if is_readable { invariants::folds::stored(&store) } else { Ok(()) };

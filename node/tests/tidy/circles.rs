@@ -9,7 +9,7 @@ use std::{
 use super::{files, root, shipped};
 
 /// Files in the largest circle of a crate, at most.
-pub const CIRCLES_MAX: [(&str, usize); 3] = [("protocol", 16), ("web", 3), ("node", 18)];
+pub const CIRCLES_MAX: [(&str, usize); 3] = [("protocol", 17), ("web", 3), ("node", 18)];
 
 /// A module's path inside its crate, such as `["session", "live"]`.
 type Module = Vec<String>;

@@ -18,7 +18,7 @@ use starling_protocol::{
     replica::{Claim, HEARTBEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
 };
 
-use self::program::{Program, event, named_origins, origin};
+use self::program::{Program, event, fold, hello_folds, named_origins, origin};
 
 const OWN: OriginId = origin(1);
 /// Concurrent reads for one link, at most.
@@ -92,12 +92,14 @@ impl World {
     fn step(&mut self, program: &mut Program) -> Option<()> {
         let input = match program.byte()? % 16 {
             0 => {
-                let peer = NodeId([program.byte()? % 3 + 2; 16]);
+                let byte = program.byte()?;
+                let peer = NodeId([byte % 3 + 2; 16]);
                 self.last_link += 1;
                 self.links.retain(|_, linked| *linked != peer);
                 let link = LinkId(self.last_link);
                 self.links.insert(link, peer);
-                Input::LinkUp { link, peer, version: WireVersion::V2 }
+                let folds = hello_folds(byte / 32);
+                Input::LinkUp { link, peer, version: WireVersion::V2, folds }
             }
             1 => {
                 let link = self.link(program)?;
@@ -135,6 +137,7 @@ impl World {
             }
             11 => match program.byte()? % 8 {
                 0 => Input::Resumed,
+                6 => Input::Folded(fold(program.byte()?)),
                 4 | 5 => Input::Refilling(program.byte()? % 2 == 0),
                 1 => {
                     let Some((link, shard)) = self.scope_reads.pop_front() else { return Some(()) };

@@ -4,4 +4,5 @@
 pub mod client;
 pub mod live;
 pub mod peer;
+pub mod vector_part;
 pub mod wire;

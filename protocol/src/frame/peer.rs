@@ -4,14 +4,19 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::vector_part::VectorPart;
 use crate::{
-    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, Seq, UserId, VersionVector,
+    FoldRank, GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, Seq, UserId,
+    VersionVector,
     codec::{self, DecodeError},
     limits::PEER_FRAME_BYTES_MAX,
 };
 
 /// The protocol version of this build.
 pub const PROTOCOL_VERSION: u16 = 2;
+
+/// Folds that a node names at once, at most.
+pub const FOLDS_NAMED_MAX: usize = 4;
 
 /// A member of the cluster: its own description of itself, and the addresses where others saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +65,11 @@ pub struct Hello {
     pub me: Member,
     /// All members that the sender knows.
     pub members: Vec<Member>,
+    /// The newest folds that the sender can use, at most [`FOLDS_NAMED_MAX`]: the receiver may write vectors over them on this
+    /// link. `None` if the sender reads no vectors over folds or in parts. An extension of wire version 2, not part of the
+    /// record.
+    #[serde(skip)]
+    pub folds: Option<Vec<FoldRank>>,
 }
 
 /// A person present in a quick room: a lease that ends with the link to the node of their session.
@@ -187,6 +197,14 @@ pub enum ReplicaFrame {
     /// The version of the sender's views ([`crate::digest::VIEWS_VERSION`]). Nodes whose versions differ send each other no
     /// digests. Since wire version 2.
     Views(u32),
+    /// Further folds that the sender can use: the receiver may write vectors over them on this link. Only to peers whose
+    /// hello names folds, even if none.
+    Folds(Vec<FoldRank>),
+    /// A part of a frame whose vector is written over a fold, or is long. Only to such peers, too.
+    VectorPart(VectorPart),
+    /// The origins of the processes to which the sender has links: they are alive, also if the receiver has no link to them.
+    /// Sent with each heartbeat unless there are none. Since wire version 2, of which earlier builds skip it.
+    LiveOrigins(Vec<OriginId>),
 }
 
 /// The status of a node, so that operators can ask any other for it. Sent every second.

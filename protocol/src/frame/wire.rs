@@ -8,8 +8,14 @@
 //! A later version may add kinds and tags, but never change a record of an earlier one. A frame of a new kind is only
 //! sent on links of the version that brought it, or of an earlier one whose builds skip it.
 
-use super::peer::PeerFrame;
-use crate::{codec::DecodeError, limits::PEER_FRAME_BYTES_MAX};
+use bytes::Bytes;
+
+use super::peer::{FOLDS_NAMED_MAX, PeerFrame};
+use crate::{
+    FoldRank,
+    codec::{self, DecodeError},
+    limits::PEER_FRAME_BYTES_MAX,
+};
 
 /// A wire version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +40,11 @@ pub const WIRE_FRAME_BYTES_MAX: usize = HEAD_BYTES as usize + PEER_FRAME_BYTES_M
 /// The number of kinds of [`PeerFrame`].
 const FRAMES: u8 = 8;
 /// The frames that have kinds of their own, with the number of these.
-const NESTED: [(u8, u8); 2] = [(3, 14), (4, 6)];
+const NESTED: [(u8, u8); 2] = [(3, 17), (4, 6)];
+/// The kind of a hello.
+const HELLO: Kind = [0, 0];
+/// The extension of a hello that names folds.
+const FOLDS_TAG: u16 = 1;
 
 /// The kind of a frame: the numbers of its variant in [`PeerFrame`] and, if that has kinds of its own, within it.
 type Kind = [u8; 2];
@@ -61,17 +71,32 @@ impl WireVersion {
         Self::ALL.into_iter().find(|version| version.alpn().as_bytes() == name)
     }
 
-    /// Returns the bytes that precede a record on a link, its length included.
-    pub fn head(self, record: &[u8]) -> Vec<u8> {
-        let record_bytes = u32::try_from(record.len()).unwrap_or(u32::MAX);
+    /// Returns the bytes that precede a record on a link, its length included. The extensions, which this version must have,
+    /// follow the record.
+    pub fn head(self, record: &[u8], extensions: &[u8]) -> Vec<u8> {
+        let bytes = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let record_bytes = bytes(record);
         match self {
             Self::V1 => record_bytes.to_be_bytes().to_vec(),
             Self::V2 => {
-                let mut head = record_bytes.saturating_add(HEAD_BYTES).to_be_bytes().to_vec();
+                let mut head =
+                    record_bytes.saturating_add(HEAD_BYTES + bytes(extensions)).to_be_bytes().to_vec();
                 head.extend(kind_of(record));
                 head.extend(record_bytes.to_be_bytes());
                 head
             }
+        }
+    }
+
+    /// Encodes the extensions of a frame; none in version 1.
+    pub fn extensions(self, frame: &PeerFrame) -> Bytes {
+        match frame {
+            PeerFrame::Hello(hello) if self >= Self::V2 => hello
+                .folds
+                .as_ref()
+                .map(|folds| extension(FOLDS_TAG, &codec::encode(folds)))
+                .unwrap_or_default(),
+            _ => Bytes::new(),
         }
     }
 
@@ -86,10 +111,16 @@ impl WireVersion {
         }
         let (kind, rest) = frame.split_first_chunk::<2>().ok_or(DecodeError::Framing)?;
         let (record, mut extensions) = split_part(rest).ok_or(DecodeError::Framing)?;
+        let mut folds = None;
         while !extensions.is_empty() {
-            // No tag is known yet.
-            let (_tag, rest) = extensions.split_first_chunk::<2>().ok_or(DecodeError::Framing)?;
-            (_, extensions) = split_part(rest).ok_or(DecodeError::Framing)?;
+            let (tag, rest) = extensions.split_first_chunk::<2>().ok_or(DecodeError::Framing)?;
+            let (bytes, rest) = split_part(rest).ok_or(DecodeError::Framing)?;
+            if *kind == HELLO && u16::from_be_bytes(*tag) == FOLDS_TAG {
+                let mut named: Vec<FoldRank> = codec::decode(bytes, EXTENSIONS_BYTES_MAX)?;
+                named.truncate(FOLDS_NAMED_MAX);
+                folds = Some(named);
+            }
+            extensions = rest;
         }
         if !is_known(*kind) {
             return Ok(None);
@@ -97,8 +128,18 @@ impl WireVersion {
         if kind_of(record) != *kind {
             return Err(DecodeError::Framing);
         }
-        PeerFrame::decode(record).map(Some)
+        let mut frame = PeerFrame::decode(record)?;
+        if let PeerFrame::Hello(hello) = &mut frame {
+            hello.folds = folds;
+        }
+        Ok(Some(frame))
     }
+}
+
+/// Encodes an extension.
+fn extension(tag: u16, bytes: &[u8]) -> Bytes {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    [&tag.to_be_bytes()[..], &length.to_be_bytes(), bytes].concat().into()
 }
 
 /// Splits off a part with a length before it.
@@ -127,8 +168,11 @@ mod tests {
     use super::*;
     use crate::{
         NodeId, OriginId, Seq, UserId, VersionVector,
-        frame::peer::{
-            ClaimAnswer, Confirm, Hello, Member, MeshNews, NodeStatus, Presence, Present, ReplicaFrame,
+        frame::{
+            peer::{
+                ClaimAnswer, Confirm, Hello, Member, MeshNews, NodeStatus, Presence, Present, ReplicaFrame,
+            },
+            vector_part::{VectorFrame, VectorPart},
         },
     };
 
@@ -152,6 +196,7 @@ mod tests {
         let seq = Seq(1);
         let answer =
             ClaimAnswer { origin, seq, answered_by: None, held: None, would_wait_for_claimer: false };
+        let part = VectorPart::split(1, None, Default::default(), 1, &VectorFrame::Vector).remove(0);
         let replica = [
             ReplicaFrame::Push(Vec::new()),
             ReplicaFrame::Vector(VersionVector::default()),
@@ -167,6 +212,9 @@ mod tests {
             ReplicaFrame::AskClaim { origin, seq, relay_to: None },
             ReplicaFrame::ClaimAnswer(answer),
             ReplicaFrame::Views(1),
+            ReplicaFrame::Folds(Vec::new()),
+            ReplicaFrame::VectorPart(part),
+            ReplicaFrame::LiveOrigins(Vec::new()),
         ];
         let presence = [
             Presence::Reset,
@@ -176,7 +224,8 @@ mod tests {
             Presence::Offline(UserId([0; 16])),
             Presence::Broadcast { room: crate::RoomId([0; 10]), user: UserId([0; 16]), frame: "{}".into() },
         ];
-        let hello = Hello { protocol_version: 1, process: 1, uptime_ms: 1, me, members: Vec::new() };
+        let hello =
+            Hello { protocol_version: 1, process: 1, uptime_ms: 1, me, members: Vec::new(), folds: None };
         let plain = [
             PeerFrame::Hello(hello),
             PeerFrame::Ping(1),
@@ -212,6 +261,9 @@ mod tests {
                     ReplicaFrame::AskClaim { .. } => 11,
                     ReplicaFrame::ClaimAnswer(_) => 12,
                     ReplicaFrame::Views(_) => 13,
+                    ReplicaFrame::Folds(_) => 14,
+                    ReplicaFrame::VectorPart(_) => 15,
+                    ReplicaFrame::LiveOrigins(_) => 16,
                 },
             ],
             PeerFrame::Presence(presence) => [
@@ -245,12 +297,12 @@ mod tests {
     #[test]
     fn every_kind_has_its_number_and_passes_in_both_versions() {
         let all = one_of_each();
-        assert_eq!(all.len(), usize::from(FRAMES) - NESTED.len() + 14 + 6);
+        assert_eq!(all.len(), usize::from(FRAMES) - NESTED.len() + 17 + 6);
         for (kind, sent) in all {
             let record = sent.encode();
             assert_eq!(kind_of(&record), kind, "{sent:?}");
             for version in WireVersion::ALL {
-                let on_wire = [&version.head(&record)[..], &record].concat();
+                let on_wire = [&version.head(&record, &[])[..], &record].concat();
                 let (length, rest) = on_wire.split_first_chunk::<4>().unwrap();
                 assert_eq!(u32::from_be_bytes(*length) as usize, rest.len());
                 assert_eq!(version.decode(rest).unwrap(), Some(sent.clone()));
@@ -264,10 +316,39 @@ mod tests {
         let ping = PeerFrame::Ping(7).encode();
         let extended = frame([1, 0], &ping, &[(9, b"of the future"), (65_535, b"")]);
         assert_eq!(WireVersion::V2.decode(&extended).unwrap(), Some(PeerFrame::Ping(7)));
-        for kind in [[8, 0], [255, 255], [3, 14], [4, 6], [1, 1]] {
+        for kind in [[8, 0], [255, 255], [3, 17], [4, 6], [1, 1]] {
             let unknown = frame(kind, b"whatever it is", &[(1, b"x")]);
             assert_eq!(WireVersion::V2.decode(&unknown).unwrap(), None, "{kind:?}");
         }
+    }
+
+    /// Promise 13: the hello of this build names folds in an extension, which version 1 has not and earlier builds of version 2
+    /// skip.
+    #[test]
+    fn a_hello_names_folds_in_version_2() {
+        let (_, hello) = one_of_each().remove(0);
+        let PeerFrame::Hello(plain) = hello.clone() else { panic!("the first is a hello") };
+        let fold = |n| FoldRank { generation: n, id: crate::FoldId([1; 16]) };
+        let passed = |version: WireVersion, folds: Option<Vec<FoldRank>>| {
+            let sent = PeerFrame::Hello(Hello { folds, ..plain.clone() });
+            let (record, extensions) = (sent.encode(), version.extensions(&sent));
+            assert_eq!(record, hello.encode(), "the record is as it was");
+            let on_wire = [&version.head(&record, &extensions)[..], &record, &extensions].concat();
+            let (length, rest) = on_wire.split_first_chunk::<4>().unwrap();
+            assert_eq!(u32::from_be_bytes(*length) as usize, rest.len());
+            match version.decode(rest).unwrap() {
+                Some(PeerFrame::Hello(received)) => received.folds,
+                other => panic!("no hello: {other:?}"),
+            }
+        };
+        for folds in [None, Some(Vec::new()), Some(vec![fold(1), fold(2)])] {
+            assert_eq!(passed(WireVersion::V2, folds.clone()), folds);
+            assert_eq!(passed(WireVersion::V1, folds), None);
+        }
+        let many = passed(WireVersion::V2, Some((0..100).map(fold).collect())).unwrap();
+        assert_eq!(many.len(), FOLDS_NAMED_MAX);
+        let malformed = frame(HELLO, &hello.encode(), &[(FOLDS_TAG, b"\x01\xff")]);
+        assert!(WireVersion::V2.decode(&malformed).is_err());
     }
 
     /// Bad input: a frame whose parts don't fit is refused, whatever its kind.

@@ -1,10 +1,10 @@
 //! Barriers: before a node answers 'not found', it asks the peers in sync for their vectors and waits until it holds
 //! all of their events. At most one exchange runs and one waits, for any number of waiters.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{LinkId, Millis, Token};
-use crate::VersionVector;
+use crate::{Fold, VersionVector};
 
 /// The least time between the starts of two exchanges: many waiters share one.
 const SPACING_MS: u64 = 20;
@@ -63,6 +63,13 @@ impl Barrier {
         if let Some(exchange) = self.running.as_mut().filter(|exchange| exchange.id == id) {
             exchange.answered += usize::from(exchange.unanswered.remove(&link));
             exchange.target.merge(vector);
+        }
+    }
+
+    /// Writes the target over another fold.
+    pub(super) fn rebase(&mut self, fold: &Arc<Fold>) {
+        if let Some(exchange) = &mut self.running {
+            exchange.target.rebase(fold);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, OTHER, THEIRS};
 use super::*;
+use crate::frame::wire::WireVersion;
 
 fn probed(link: LinkId, id: u64, held: u64) -> Input {
     let vector = [(THEIRS, Seq(held))].into_iter().filter(|&(_, seq)| seq > Seq::NONE).collect();
@@ -49,7 +50,12 @@ fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
     bench.step(Input::Barrier(Token(7)));
     bench.step(probed(LinkId(1), 1, 0));
     assert_eq!(
-        passed(bench.step(Input::LinkUp { link: LinkId(3), peer: OTHER, version: WireVersion::V2 })),
+        passed(bench.step(Input::LinkUp {
+            link: LinkId(3),
+            peer: OTHER,
+            version: WireVersion::V2,
+            folds: None
+        })),
         [(Token(7), Some(1))]
     );
 }

@@ -3,6 +3,7 @@
 use super::tests::{Bench, OWN, THEIRS, event};
 use super::*;
 use crate::frame::peer::{ClaimAnswer, Confirm};
+use crate::frame::wire::WireVersion;
 
 const WAIT_MS: u64 = 4_000;
 
@@ -247,7 +248,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
 fn a_common_peer_relays() {
     let mut bench = in_sync();
     let claimer = OriginId { node: COMMON, incarnation: 1 };
-    bench.step(Input::LinkUp { link: LinkId(2), peer: COMMON, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(2), peer: COMMON, version: WireVersion::V2, folds: None });
     bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     let ask = |relay_to| ReplicaFrame::AskClaim { origin: claimer, seq: Seq(1), relay_to };
     let relayed = Input::Frame(LinkId(2), ask(Some(THEIRS.node)));
@@ -275,7 +276,7 @@ fn a_heartbeat_lists_the_other_peers_in_sync_both_ways() {
     let mut bench = in_sync();
     bench.now = Millis(400);
     for (link, node) in [(2, COMMON), (3, NodeId([4; 16]))] {
-        bench.step(Input::LinkUp { link: LinkId(link), peer: node, version: WireVersion::V2 });
+        bench.step(Input::LinkUp { link: LinkId(link), peer: node, version: WireVersion::V2, folds: None });
         bench.step(Input::Frame(LinkId(link), ReplicaFrame::Vector(VersionVector::default())));
     }
     let confirm = Confirm { in_sync: true, ..Confirm::default() };

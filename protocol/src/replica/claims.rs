@@ -8,12 +8,18 @@
 //! at most one of two claims is granted, unless neither waited to the end for the other's node. The state of the links
 //! only decides which nodes a claim waits for. A confirmation means the same whenever and however it arrives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Claim, ClaimOutcome, LinkId, Millis, Output, Replica, SILENCE_MS_MAX, Token, send};
 use crate::{
-    NodeId, OriginId, Seq, VersionVector,
-    frame::peer::{ClaimAnswer, ReplicaFrame},
+    Fold, NodeId, OriginId, Seq, VersionVector,
+    frame::{
+        peer::{ClaimAnswer, ReplicaFrame},
+        vector_part::VectorFrame,
+    },
 };
 
 /// Waiting claims, at most: every input checks all of them. Further claims are not confirmed.
@@ -43,6 +49,13 @@ pub(super) struct Claims {
 impl Claims {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Writes the vectors of confirmations over another fold.
+    pub(super) fn rebase(&mut self, fold: &Arc<Fold>) {
+        for held in self.waiting.values_mut().flat_map(|waiting| waiting.confirmed.values_mut()) {
+            held.rebase(fold);
+        }
     }
 
     pub(super) fn next_tick(&self) -> Option<Millis> {
@@ -139,42 +152,50 @@ impl Replica {
             confirmed.extend(durable.map(|claim| (id, claim)));
         }
         for (id, (origin, seq)) in confirmed {
-            let (vector, would_wait_for_claimer) = (self.held.clone(), self.must_wait_for(now, origin.node));
-            let answer =
-                ClaimAnswer { origin, seq, answered_by: None, held: Some(vector), would_wait_for_claimer };
-            out.push(send(id, ReplicaFrame::ClaimAnswer(answer)));
+            let would_wait_for_claimer = self.must_wait_for(now, origin.node);
+            let answer = ClaimAnswer { origin, seq, answered_by: None, held: None, would_wait_for_claimer };
+            self.send_held(id, VectorFrame::ClaimAnswer(answer), out);
         }
     }
 
-    /// Handles an answer about a claim of this node, or relays it to the claiming peer.
+    /// Handles an answer about a claim of this node, or relays it to the claiming peer. `held` is its vector.
     pub(super) fn receive_claim_answer(
         &mut self,
         now: Millis,
         link_id: LinkId,
         answer: ClaimAnswer,
+        held: Option<VersionVector>,
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
         let ClaimAnswer { origin, seq, answered_by, .. } = answer;
         if Some(origin) != self.own_origin {
             // Only answers directly from the answering node are relayed, so that none circulates forever.
-            let claimer = self.links.iter().find(|(_, to)| to.peer == origin.node && answered_by.is_none());
-            let relayed = ClaimAnswer { answered_by: Some(peer), ..answer };
-            return out.extend(claimer.map(|(&to, _)| send(to, ReplicaFrame::ClaimAnswer(relayed))));
+            let mut links = self.links.iter_mut();
+            let claimer = links.find(|(_, to)| to.peer == origin.node && answered_by.is_none());
+            let Some((&id, to)) = claimer else { return };
+            let relayed = ClaimAnswer { answered_by: Some(peer), held: None, ..answer };
+            let frames = match held {
+                Some(held) => {
+                    let relayed = VectorFrame::ClaimAnswer(relayed);
+                    to.vectors.frames(&held, relayed, self.vector_entries_max)
+                }
+                None => vec![ReplicaFrame::ClaimAnswer(relayed)],
+            };
+            return out.extend(frames.into_iter().map(|frame| send(id, frame)));
         }
         let from = answered_by.unwrap_or(peer);
         let asked = self.claims.waiting.values_mut().filter(|waiting| waiting.claim.seq == seq);
         for waiting in asked.filter(|waiting| waiting.claim.origin == origin) {
-            match &answer.held {
+            match &held {
                 // Only its first vector counts: a node that keeps writing could not be caught up with.
                 Some(held) => drop(waiting.confirmed.entry(from).or_insert_with(|| held.clone())),
                 None if !answer.would_wait_for_claimer => drop(waiting.excluding_us.insert(from)),
                 None => {}
             }
         }
-        if let (None, Some(held)) = (answered_by, answer.held) {
-            let held: Vec<_> = held.iter().collect();
-            self.note_heads(now, link_id, &held, out);
+        if let (None, Some(held)) = (answered_by, held) {
+            self.note_vector(now, link_id, &held, out);
         }
     }
 

@@ -2,10 +2,10 @@
 //! wrote an event, since its ack waits, and peers that may have to pull it from here. All others are told a little later, so
 //! that many batches cost one frame: otherwise each batch would cost a frame between each pair of nodes.
 
-use super::{LinkId, Millis, Output, Replica, send};
+use super::{LinkId, Millis, Output, Replica, send, vectors::confirmations};
 use crate::{
     OriginId, Seq,
-    frame::peer::{Confirm, ReplicaFrame},
+    frame::{peer::Confirm, vector_part::VectorFrame},
 };
 
 /// How long a confirmation may wait for further ones. Before a node says that nobody has an event, it waits for longer.
@@ -61,24 +61,30 @@ impl Replica {
     /// Sends a peer the heads of all durable events.
     pub(super) fn confirm_all_heads_to(&mut self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.unconfirmed = self.held.iter().collect();
-            self.confirm_to(now, id, out);
+            link.unconfirmed.clear();
+            let confirm = VectorFrame::Confirm(self.status_for(now, id));
+            self.send_held(id, confirm, out);
         }
     }
 
     /// Sends a peer this node's status, and the heads that it was not told yet. No confirmation leaves any out: a claim
     /// counts on it that a confirmation tells everything that the peer held when it confirmed.
     pub(super) fn confirm_to(&mut self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
-        let own_head = self.own_head();
+        let status = self.status_for(now, id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let confirm = Confirm {
-            new_heads: std::mem::take(&mut link.unconfirmed).into_iter().collect(),
-            own_head,
-            in_sync: link.is_in_sync(now),
+        let frames = confirmations(std::mem::take(&mut link.unconfirmed), status, self.vector_entries_max);
+        out.extend(frames.into_iter().map(|frame| send(id, frame)));
+    }
+
+    /// Returns a confirmation to a peer, without heads.
+    fn status_for(&self, now: Millis, id: LinkId) -> Confirm {
+        Confirm {
+            new_heads: Vec::new(),
+            own_head: self.own_head(),
+            in_sync: self.links.get(&id).is_some_and(|link| link.is_in_sync(now)),
             stalled: self.local_status.stalled,
             refilling: self.local_status.refilling,
             wall_ms: self.local_status.wall_ms(now),
-        };
-        out.push(send(id, ReplicaFrame::Confirm(confirm)));
+        }
     }
 }

@@ -5,15 +5,21 @@ mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Link, Millis, Replica};
-use crate::{Fold, NodeId, OriginId, frame::wire::WireVersion};
+use super::{Link, Millis, Output, Replica, send};
+use crate::{
+    Fold, NodeId, OriginId,
+    frame::{
+        peer::{FOLDS_NAMED_MAX, ReplicaFrame},
+        wire::WireVersion,
+    },
+};
 
 /// Origins of ended processes beyond the newest fold, at most: with more, another fold is made.
 pub const UNFOLDED_ORIGINS_MAX: usize = 8;
 /// The least time between two folds of one process. Its first is made at once.
 const FOLD_EVERY_MS: u64 = 60_000;
-/// The newest folds that are remembered for cursors: right after a new one, peers have confirmed only the one before.
-const FOLDS_KEPT: usize = 2;
+/// The newest folds that are remembered: right after a new one, peers know only those before.
+const FOLDS_KEPT: usize = FOLDS_NAMED_MAX;
 
 /// A fold that is due, for the writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +54,38 @@ impl Replica {
         self.folding.unfolded_max = unfolded_max;
     }
 
-    /// Writes all vectors over a new fold, the newest that this node can use.
-    pub(super) fn on_folded(&mut self, fold: &Arc<Fold>) {
+    /// Returns the newest folds that this node can use, the newest last, at most [`FOLDS_NAMED_MAX`]: its hello names them.
+    pub fn newest_folds(&self) -> &[Arc<Fold>] {
+        &self.folding.newest
+    }
+
+    /// Writes all vectors over a new fold, the newest that this node can use, and names it to the peers.
+    pub(super) fn on_folded(&mut self, fold: &Arc<Fold>, out: &mut Vec<Output>) {
         self.held.rebase(fold);
         self.accepted.rebase(fold);
         for link in self.links.values_mut() {
             link.rebase(fold);
         }
+        self.claims.rebase(fold);
+        self.barrier.rebase(fold);
         let newest = &mut self.folding.newest;
         newest.push(Arc::clone(fold));
         newest.drain(..newest.len().saturating_sub(FOLDS_KEPT));
+        for id in self.links.keys().copied().collect::<Vec<_>>() {
+            self.name_folds(id, out);
+        }
+    }
+
+    /// Tells peers the origins of the processes to which this node has links: one of them may make folds without a link to
+    /// all live processes.
+    pub(super) fn send_live_origins(&self, now: Millis, out: &mut Vec<Output>) {
+        for (&id, link) in self.links.iter().filter(|(_, link)| link.version >= WireVersion::V2) {
+            let others = self.links.values().filter(|other| other.peer != link.peer && other.is_heard(now));
+            let origins: Vec<_> = others.filter_map(|other| other.own_origin).collect();
+            if !origins.is_empty() {
+                out.push(send(id, ReplicaFrame::LiveOrigins(origins)));
+            }
+        }
     }
 
     /// Whether all linked peers know folds, and with them marks over folds.
@@ -89,7 +117,7 @@ impl Replica {
         if lacks_events || self.in_sync(now).any(makes_it) {
             return None;
         }
-        let peers_origins = self.links.values().filter_map(|link| link.own_origin);
+        let peers_origins = self.links.values().flat_map(|link| link.live_origins(now));
         let live: BTreeSet<_> = peers_origins.chain(self.own_origin).collect();
         if self.held.difference().filter(|(origin, _)| !live.contains(origin)).count() <= unfolded_max {
             return None;

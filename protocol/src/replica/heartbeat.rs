@@ -3,7 +3,7 @@
 use super::{HEARTBEAT_MS, Millis, Output, Replica, send};
 use crate::{
     clock_majority::{self, ClockVerdict},
-    frame::peer::ReplicaFrame,
+    frame::{peer::ReplicaFrame, vector_part::VectorFrame},
 };
 
 /// For this long after a stall, peers may not know yet that it is over: they learn it with the next heartbeat.
@@ -70,7 +70,8 @@ impl Replica {
         let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
             link.reset(self.held.clone(), probe);
-            out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+            let frames = link.vectors.frames(&self.held, VectorFrame::Vector, self.vector_entries_max);
+            out.extend(frames.into_iter().map(|frame| send(id, frame)));
             out.push(send(id, ReplicaFrame::Probe(probe)));
         }
         self.settle_all(now, out);
@@ -103,15 +104,19 @@ impl Replica {
             for (&id, link) in &mut self.links {
                 link.may_push = true;
                 // The probe sent after a suspension, or its answer, may have been dropped by a full queue.
+                out.extend(link.vectors.named_again().map(|frame| send(id, frame)));
                 out.extend(link.resume_probe().map(|probe| send(id, ReplicaFrame::Probe(probe))));
                 // A peer that doesn't see this node in sync may lack its first vector, and would wait for it forever.
                 if link.needs_full_vector || link.confirmed != self.held || !link.peer_sees_us_in_sync {
                     link.needs_full_vector = false;
-                    out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+                    let frames =
+                        link.vectors.frames(&self.held, VectorFrame::Vector, self.vector_entries_max);
+                    out.extend(frames.into_iter().map(|frame| send(id, frame)));
                 }
             }
             self.confirm_to_all(now, out);
             self.send_peers(now, out);
+            self.send_live_origins(now, out);
             self.ask_again(now, out);
             self.send_digests(now, out);
             // Peers may have fallen out of sync, so that waiters need not wait for them.

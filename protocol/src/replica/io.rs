@@ -3,9 +3,10 @@
 use std::{ops::Add, sync::Arc};
 
 use bytes::Bytes;
+use thiserror::Error;
 
 use crate::{
-    Event, Fold, NodeId, OriginId, Scope, ScopeDigest, Seq,
+    Event, Fold, FoldId, FoldRank, NodeId, OriginId, Scope, ScopeDigest, Seq,
     event::EventError,
     frame::{peer::ReplicaFrame, wire::WireVersion},
 };
@@ -108,6 +109,30 @@ pub enum ClaimOutcome {
     Stalled,
 }
 
+/// The folds in the hellos of a link: the sender of a hello reads vectors over those that it names.
+#[derive(Clone, Debug, Default)]
+pub struct HelloFolds {
+    /// Those that this node named.
+    pub own: Vec<Arc<Fold>>,
+    /// Those that the peer named.
+    pub peers: Vec<FoldRank>,
+}
+
+/// The reason why a link must be closed: the peer broke the protocol.
+#[derive(Debug, Error)]
+pub enum Breach {
+    /// Bytes that are no event.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A vector over a fold that this node has not named on this link, so that it need not know it. It is never taken for
+    /// another vector.
+    #[error("a vector over fold {0}, which this node has not named on this link")]
+    UnknownFold(FoldId),
+    /// Impossible numbers of a part and of all parts.
+    #[error("part {0} of {1} of a vector")]
+    Parts(u32, u32),
+}
+
 /// An input of the state machine.
 #[derive(Debug)]
 pub enum Input {
@@ -119,6 +144,9 @@ pub enum Input {
         peer: NodeId,
         /// The wire version of the link.
         version: WireVersion,
+        /// The folds that both nodes named in their hellos; `None` if the peer named none, since it reads no vectors over
+        /// folds or in parts.
+        folds: Option<HelloFolds>,
     },
     /// A link is down.
     LinkDown(LinkId),
@@ -237,5 +265,5 @@ pub enum Output {
     /// may lack something.
     BarrierEnded(Token, Option<usize>),
     /// The peer broke the protocol: close the link, and log and count it.
-    Close(LinkId, EventError),
+    Close(LinkId, Breach),
 }

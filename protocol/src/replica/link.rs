@@ -5,8 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
-use crate::{Fold, NodeId, OriginId, Seq, VersionVector, frame::wire::WireVersion};
+use super::{
+    HelloFolds, LinkId, Millis, Output, Replica, SILENCE_MS_MAX, digests::PeerDigests, send,
+    vectors::LinkVectors,
+};
+use crate::{
+    Fold, NodeId, OriginId, Seq, VersionVector,
+    digest::VIEWS_VERSION,
+    frame::{peer::ReplicaFrame, vector_part::VectorFrame, wire::WireVersion},
+};
 
 /// Concurrent reads for one peer, at most. A correct peer asks for fewer.
 const READS_MAX: usize = 16;
@@ -54,15 +61,24 @@ pub(super) struct Link {
     /// How far its wall clock was ahead of this node's, at its last confirmation.
     pub(super) peer_clock_ahead_ms: Option<i64>,
     pub(super) digests: PeerDigests,
+    /// How vectors are written on this link.
+    pub(super) vectors: LinkVectors,
     /// Other nodes that are in sync both ways with the peer, with the times of their last frames to it.
     pub(super) peers: BTreeMap<NodeId, Millis>,
+    /// The origins of the processes to which the peer has links, and the time when it said so.
+    live_origins: (Vec<OriginId>, Millis),
     /// Claims that the peer asked this node to confirm and that are not durable here yet.
     pub(super) asked: BTreeSet<(OriginId, Seq)>,
     reads: usize,
 }
 
 impl Link {
-    pub(super) fn new((peer, version): (NodeId, WireVersion), now: Millis, held: VersionVector) -> Self {
+    pub(super) fn new(
+        (peer, version): (NodeId, WireVersion),
+        now: Millis,
+        held: &VersionVector,
+        folds: Option<HelloFolds>,
+    ) -> Self {
         Self {
             peer,
             version,
@@ -78,13 +94,15 @@ impl Link {
             served: Seq::NONE,
             own_log_reads: 0,
             needs_full_vector: false,
-            catch_up_target: Some(held),
+            catch_up_target: Some(held.clone()),
             resume_probe: None,
             stalled: false,
             refilling: false,
             peer_clock_ahead_ms: None,
             digests: PeerDigests::default(),
+            vectors: LinkVectors::new(folds),
             peers: BTreeMap::new(),
+            live_origins: (Vec::new(), now),
             asked: BTreeSet::new(),
             reads: 0,
         }
@@ -117,6 +135,19 @@ impl Link {
             let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub_ms(age_ms.into()));
             self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
+    }
+
+    /// Stores the origins of the processes to which the peer has links.
+    pub(super) fn set_live_origins(&mut self, now: Millis, mut origins: Vec<OriginId>) {
+        origins.truncate(PEERS_MAX);
+        self.live_origins = (origins, now);
+    }
+
+    /// Returns the origins of live processes: the peer's, and those to which it lately said that it has links.
+    pub(super) fn live_origins(&self, now: Millis) -> impl Iterator<Item = OriginId> {
+        let (origins, said_at) = &self.live_origins;
+        let known = if now.ms_since(*said_at) <= SILENCE_MS_MAX { &origins[..] } else { &[] };
+        self.own_origin.into_iter().chain(known.iter().copied())
     }
 
     /// Takes the peer out of sync after a suspension of this process, until it has answered `probe` and caught up to
@@ -179,6 +210,7 @@ impl Link {
         self.may_push = false;
         self.needs_full_vector = true;
         self.digests.resend_all();
+        self.vectors.name_all_again();
         // The dropped frame may be the last answer to a pull.
         self.served = Seq::NONE;
     }
@@ -192,5 +224,35 @@ impl Link {
 
     pub(super) fn end_read(&mut self) {
         self.reads = self.reads.saturating_sub(1);
+    }
+}
+
+impl Replica {
+    pub(super) fn on_link_up(&mut self, now: Millis, id: LinkId, link: Link, out: &mut Vec<Output>) {
+        let replaced: Vec<_> =
+            self.links.iter().filter(|(_, old)| old.peer == link.peer).map(|(&id, _)| id).collect();
+        for old in replaced {
+            self.links.remove(&old);
+            self.barrier.remove_link(old);
+        }
+        let version = link.version;
+        self.links.insert(id, link);
+        // There may be newer folds than when the hello was sent.
+        self.name_folds(id, out);
+        self.send_held(id, VectorFrame::Vector, out);
+        if version >= WireVersion::V2 {
+            out.push(send(id, ReplicaFrame::Views(VIEWS_VERSION)));
+        }
+        self.settle_all(now, out);
+        self.drive_barrier(now, out);
+    }
+
+    pub(super) fn on_link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
+        if self.links.remove(&link).is_some() {
+            self.barrier.remove_link(link);
+            self.settle_all(now, out);
+            self.drive_barrier(now, out);
+            self.pull(now, out);
+        }
     }
 }

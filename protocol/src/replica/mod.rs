@@ -35,6 +35,9 @@ mod report_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod vector_tests;
+mod vectors;
+#[cfg(test)]
 mod waiter_tests;
 mod waiters;
 
@@ -57,16 +60,12 @@ pub use self::{
     confirm::COALESCE_MS,
     digests::Agreement,
     folding::{FoldPlan, UNFOLDED_ORIGINS_MAX},
-    io::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Token, Until, Waiter},
+    io::{Breach, Claim, ClaimOutcome, HelloFolds, Input, LinkId, Millis, Output, Token, Until, Waiter},
     queue_sizes::QueueSizes,
 };
 use crate::{
     NodeId, OriginId, Seq, VersionVector,
-    digest::VIEWS_VERSION,
-    frame::{
-        peer::{PeerFrame, ReplicaFrame},
-        wire::WireVersion,
-    },
+    frame::peer::{PeerFrame, ReplicaFrame},
 };
 
 /// The interval of heartbeats, and of vectors while they differ.
@@ -99,6 +98,8 @@ pub struct Replica {
     local_status: LocalStatus,
     digests: Digests,
     folding: Folding,
+    /// Entries of a vector in one frame, at most.
+    vector_entries_max: usize,
     next_heartbeat: Millis,
     /// The time at which delayed confirmations are sent, if there are any.
     confirm_at: Option<Millis>,
@@ -122,6 +123,7 @@ impl Replica {
             barrier: Barrier::default(),
             local_status: LocalStatus::default(),
             digests: Digests::default(),
+            vector_entries_max: vectors::ENTRIES_MAX,
             next_heartbeat: now + HEARTBEAT_MS,
             confirm_at: None,
         }
@@ -209,7 +211,9 @@ impl Replica {
     /// Handles an input and appends the outputs to `out`. `now` must never go back.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::LinkUp { link, peer, version } => self.on_link_up(now, link, (peer, version), out),
+            Input::LinkUp { link, peer, version, folds } => {
+                self.on_link_up(now, link, Link::new((peer, version), now, &self.held, folds), out);
+            }
             Input::LinkDown(link) => self.on_link_down(now, link, out),
             Input::Frame(link, frame) => self.on_frame(now, link, frame, out),
             Input::Heard(link) => {
@@ -219,7 +223,7 @@ impl Replica {
             }
             Input::Committed { origin, first, events } => self.on_committed(origin, first, &events, out),
             Input::Applied(new_heads) => self.on_applied(now, &new_heads, out),
-            Input::Folded(fold) => self.on_folded(&fold),
+            Input::Folded(fold) => self.on_folded(&fold, out),
             Input::ApplyRefused => self.on_apply_refused(now),
             Input::ReadDone { link, origin, from, events } => {
                 self.on_read_done(link, origin, from, events, out);
@@ -255,37 +259,6 @@ impl Replica {
 
     fn best_head(&self, origin: OriginId) -> Seq {
         self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(Seq::NONE)
-    }
-
-    fn on_link_up(
-        &mut self,
-        now: Millis,
-        link: LinkId,
-        (peer, version): (NodeId, WireVersion),
-        out: &mut Vec<Output>,
-    ) {
-        let replaced: Vec<_> =
-            self.links.iter().filter(|(_, old)| old.peer == peer).map(|(&id, _)| id).collect();
-        for old in replaced {
-            self.links.remove(&old);
-            self.barrier.remove_link(old);
-        }
-        self.links.insert(link, Link::new((peer, version), now, self.held.clone()));
-        out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
-        if version >= WireVersion::V2 {
-            out.push(send(link, ReplicaFrame::Views(VIEWS_VERSION)));
-        }
-        self.settle_all(now, out);
-        self.drive_barrier(now, out);
-    }
-
-    fn on_link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
-        if self.links.remove(&link).is_some() {
-            self.barrier.remove_link(link);
-            self.settle_all(now, out);
-            self.drive_barrier(now, out);
-            self.pull(now, out);
-        }
     }
 
     fn on_committed(&mut self, origin: OriginId, first: Seq, events: &[Bytes], out: &mut Vec<Output>) {

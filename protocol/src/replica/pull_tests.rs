@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, OTHER, OWN, PEER, THEIRS, event};
 use super::*;
+use crate::frame::wire::WireVersion;
 
 const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
@@ -9,7 +10,7 @@ const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 fn linked(peers: &[(NodeId, &[(OriginId, Seq)])]) -> (Bench, Vec<(LinkId, ReplicaFrame)>) {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for (link, &(peer, _)) in (1..).zip(peers) {
-        bench.step(Input::LinkUp { link: LinkId(link), peer, version: WireVersion::V2 });
+        bench.step(Input::LinkUp { link: LinkId(link), peer, version: WireVersion::V2, folds: None });
     }
     let mut sent = Vec::new();
     for (link, &(_, held)) in (1..).zip(peers) {

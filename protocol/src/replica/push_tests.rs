@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, OWN, PEER, event, in_sync_confirm};
 use super::*;
+use crate::frame::wire::WireVersion;
 use crate::limits::EVENTS_CHUNK_BYTES_MAX;
 
 fn pushes(frames: Vec<ReplicaFrame>) -> Vec<Vec<Bytes>> {
@@ -28,7 +29,7 @@ fn read_done(from: u64, events: Vec<Bytes>) -> Input {
 #[test]
 fn nothing_is_pushed_before_the_first_vector() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2, folds: None });
     assert!(pushes(bench.commit(Seq(1))).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
     let vector = Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default()));
@@ -119,6 +120,7 @@ fn recent_events_are_kept_up_to_2_mb() {
             link: LinkId(link),
             peer: NodeId([u8::try_from(link).unwrap() + 1; 16]),
             version: WireVersion::V2,
+            folds: None,
         });
         let vector = ReplicaFrame::Vector(VersionVector::from_iter([(OWN, Seq(has))]));
         let sent = pushes(bench.sent(Input::Frame(LinkId(link), vector)));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::tests::event;
 use super::*;
+use crate::frame::wire::WireVersion;
 
 /// The number of events of the node that kept its store.
 const EVENTS: u64 = 5;
@@ -48,7 +49,12 @@ impl World {
         for (from, to) in [(a, b), (b, a)] {
             self.step(
                 from,
-                Input::LinkUp { link: LinkId(to as u64), peer: origin(to).node, version: WireVersion::V2 },
+                Input::LinkUp {
+                    link: LinkId(to as u64),
+                    peer: origin(to).node,
+                    version: WireVersion::V2,
+                    folds: None,
+                },
             );
         }
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::clock_majority::ClockVerdict;
 use crate::digest::{Digest, ScopeDigest};
 use crate::frame::peer::Confirm;
+use crate::frame::wire::WireVersion;
 
 fn confirm_from(link: LinkId, confirm: Confirm) -> Input {
     Input::Frame(link, ReplicaFrame::Confirm(confirm))
@@ -190,7 +191,7 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
 #[test]
 fn a_second_link_to_a_peer_replaces_the_first() {
     let mut bench = Bench::with_two_peers();
-    bench.step(Input::LinkUp { link: LinkId(3), peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(3), peer: PEER, version: WireVersion::V2, folds: None });
     let peers: Vec<_> = bench.replica.lag(Millis(0)).map(|(peer, ..)| peer).collect();
     assert_eq!(peers, [OTHER, PEER]);
     assert!(bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Probe(1))).is_empty(), "the first is gone");

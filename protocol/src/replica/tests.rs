@@ -1,8 +1,8 @@
 //! Tests of single steps of the state machine. The simulator (`node/tests/sim`) tests whole histories.
 
 use super::*;
-use crate::digest::{Digest, ScopeDigest};
-use crate::frame::peer::Confirm;
+use crate::digest::{Digest, ScopeDigest, VIEWS_VERSION};
+use crate::frame::{peer::Confirm, wire::WireVersion};
 use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
 
@@ -33,7 +33,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn linked(theirs: VersionVector) -> Self {
         let mut bench = Self { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
+        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2, folds: None });
         bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
         bench.step(Input::Frame(LinkId(1), ReplicaFrame::Views(VIEWS_VERSION)));
         bench
@@ -42,7 +42,7 @@ impl Bench {
     /// Two peers in sync, on links 1 and 2, which have confirmed nothing.
     pub(super) fn with_two_peers() -> Self {
         let mut bench = Self::linked(VersionVector::default());
-        bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER, version: WireVersion::V2 });
+        bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER, version: WireVersion::V2, folds: None });
         bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
         bench
     }
@@ -156,7 +156,7 @@ fn only_gap_free_events_are_applied() {
 fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2, folds: None });
     let vector = ReplicaFrame::Vector([(dead, Seq(5))].into_iter().collect());
     let sent = bench.sent(Input::Frame(LinkId(1), vector));
     assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: Seq(1), to: Seq(5) }), "{sent:?}");
@@ -303,7 +303,7 @@ fn views_of_other_versions_are_not_compared() {
         |views: u8| ScopeDigest { views: Digest::hash_row("rows", &[views], &[]), ..Default::default() };
     let compares = |wire: WireVersion, views: Option<u32>| {
         let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
-        let link_up = Input::LinkUp { link: LinkId(1), peer: PEER, version: wire };
+        let link_up = Input::LinkUp { link: LinkId(1), peer: PEER, version: wire, folds: None };
         let says_version = bench.sent(link_up).contains(&ReplicaFrame::Views(VIEWS_VERSION));
         assert_eq!(says_version, wire >= WireVersion::V2, "an older peer takes the frame for a broken one");
         if let Some(version) = views {
@@ -348,7 +348,7 @@ fn many_missed_small_pushes_are_sent_as_one() {
     for seq in 1..=100 {
         bench.commit(Seq(seq));
     }
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2, folds: None });
     let sent = bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     let pushes: Vec<_> = sent.iter().filter(|frame| matches!(frame, ReplicaFrame::Push(_))).collect();
     assert!(
@@ -380,7 +380,7 @@ fn a_peer_that_catches_up_upgrades_earlier_acks() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.commit(Seq(1));
     assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::Copies(2))), [(Token(7), 1)]);
-    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER, version: WireVersion::V2, folds: None });
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     assert_eq!(settled(&bench.confirm(Seq(1))), [(Token(7), 2)]);
 }

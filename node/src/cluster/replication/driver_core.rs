@@ -77,6 +77,11 @@ impl<R> DriverCore<R> {
         self.replica.set_unfolded_max(unfolded_max);
     }
 
+    /// Sets how many entries of a vector are in one frame, at most; for simulations.
+    pub fn set_vector_entries_max(&mut self, entries_max: usize) {
+        self.replica.set_vector_entries_max(entries_max);
+    }
+
     /// Decides whether this node, `me`, makes a fold now; call it after each input.
     pub fn plan_fold(&mut self, now: Millis, me: NodeId) -> Option<FoldPlan> {
         if self.is_ready() { self.replica.plan_fold(now, me) } else { None }

@@ -12,7 +12,7 @@ use starling_protocol::{
     Digest, Fold, NodeId, OriginId, Seq, VersionVector,
     clock_majority::ClockVerdict,
     frame::peer::{Member, ReplicaFrame},
-    replica::{ClaimOutcome, Input, LinkId, Millis, Until},
+    replica::{ClaimOutcome, HelloFolds, Input, LinkId, Millis, Until},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -41,6 +41,8 @@ pub enum DriverInput {
         sender: LinkSender,
         /// The peer, as it describes itself.
         member: Member,
+        /// The folds in both hellos; `None` if the peer reads no vectors over folds.
+        folds: Option<HelloFolds>,
     },
     /// A link has ended.
     LinkDown(LinkId),

@@ -126,6 +126,7 @@ impl Driver {
             started: handle.shared.started,
             next_report: Millis(0),
         };
+        driver.share_folds();
         (driver, handle)
     }
 
@@ -162,7 +163,7 @@ impl Driver {
 
     fn input(&mut self, input: DriverInput) {
         match input {
-            DriverInput::LinkUp { peer, sender, member } => {
+            DriverInput::LinkUp { peer, sender, member, folds } => {
                 let link = sender.id();
                 let Some((links, new_links)) = &self.cluster_links else { return };
                 // Of two links admitted at nearly the same time, the news may come in either order.
@@ -174,7 +175,7 @@ impl Driver {
                     // Before the peer is pushed any commit.
                     self.writer.set_has_old_peers(self.old_peers.any());
                     self.links.insert(link, LinkTo { peer, sender });
-                    self.handle(Input::LinkUp { link, peer, version });
+                    self.handle(Input::LinkUp { link, peer, version, folds });
                 }
             }
             DriverInput::LinkDown(link) => {
@@ -184,8 +185,12 @@ impl Driver {
             DriverInput::Frame(link, frame) => self.handle(Input::Frame(link, frame)),
             DriverInput::Heard(link) => self.handle(Input::Heard(link)),
             DriverInput::Committed(inputs, waiting) => {
+                let has_fold = inputs.iter().any(|input| matches!(input, Input::Folded(_)));
                 for input in inputs {
                     self.handle(input);
+                }
+                if has_fold {
+                    self.share_folds();
                 }
                 for waiting in waiting {
                     self.wait(waiting);
@@ -348,6 +353,13 @@ impl Driver {
             self.writer.set_has_old_peers(self.old_peers.any());
         }
         self.fold();
+    }
+
+    /// Lets the hellos of further links name the newest folds.
+    fn share_folds(&self) {
+        if let Some((links, _)) = &self.cluster_links {
+            links.set_folds(self.core.replica().newest_folds());
+        }
     }
 
     /// Makes a fold if one is due. If the writer refuses it, another follows in a minute.

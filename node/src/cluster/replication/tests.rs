@@ -38,7 +38,7 @@ impl Bench {
 
     fn linked(start: StartState) -> Self {
         let mut bench = Self::new(start);
-        bench.step(Input::LinkUp { link: LINK, peer: PEER, version: WireVersion::V2 });
+        bench.step(Input::LinkUp { link: LINK, peer: PEER, version: WireVersion::V2, folds: None });
         bench.step(Input::Frame(LINK, ReplicaFrame::Vector(VersionVector::default())));
         bench
     }
@@ -153,7 +153,7 @@ fn a_node_that_lost_its_store_waits_for_a_peer_and_says_so_until_then() {
     bench.step(Input::LinkDown(LINK));
     bench.run_until(Millis(60_000), None);
     assert!(bench.update().is_none(), "it never serves alone");
-    bench.step(Input::LinkUp { link: LINK, peer: PEER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LINK, peer: PEER, version: WireVersion::V2, folds: None });
     bench.step(Input::Frame(LINK, ReplicaFrame::Vector(VersionVector::default())));
     bench.beat(true);
     assert!(bench.update().expect("a peer has given it all").refilled);

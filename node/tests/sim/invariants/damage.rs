@@ -2,7 +2,10 @@
 //! product, a panic over a store counts as damage, so a bug could hide behind it.
 
 use bytes::Bytes;
-use starling_protocol::frame::peer::{Confirm, PeerFrame, ReplicaFrame};
+use starling_protocol::frame::{
+    peer::{Confirm, PeerFrame, ReplicaFrame},
+    vector_part::VectorFrame,
+};
 
 use crate::world::World;
 
@@ -22,8 +25,16 @@ pub fn told(world: &World, from: usize, frame: &Bytes) -> Result<(), String> {
     if !world.nodes[from].run.as_ref().is_some_and(|run| run.knows_damage) {
         return Ok(());
     }
-    match PeerFrame::decode(frame) {
-        Ok(PeerFrame::Replica(ReplicaFrame::Confirm(Confirm { stalled: false, .. }))) => {
+    let confirm = match PeerFrame::decode(frame) {
+        Ok(PeerFrame::Replica(ReplicaFrame::Confirm(confirm))) => Some(confirm),
+        Ok(PeerFrame::Replica(ReplicaFrame::VectorPart(part))) => match part.frame {
+            VectorFrame::Confirm(confirm) => Some(confirm),
+            _ => None,
+        },
+        _ => None,
+    };
+    match confirm {
+        Some(Confirm { stalled: false, .. }) => {
             Err(format!("node {from} cannot read, and its peers wait for it all the same"))
         }
         _ => Ok(()),

@@ -2,7 +2,11 @@
 //! cursor says to each node what it said to the one that gave it; only folds that peers know are used towards them.
 
 use starling_node::store::Store;
-use starling_protocol::{CursorKey, CursorOwner, Fold, UserId, VersionVector, replica::Millis};
+use starling_protocol::{
+    CursorKey, CursorOwner, Fold, UserId, VersionVector,
+    frame::{peer::ReplicaFrame, wire::WireVersion},
+    replica::Millis,
+};
 
 use crate::world::World;
 
@@ -29,6 +33,21 @@ pub fn known_to_peers(world: &World, node: usize, fold: &Fold) -> Result<(), Str
         }
     }
     Ok(())
+}
+
+/// Checks that a peer of wire version 1 gets only frames that it knows: it takes others for broken ones.
+pub fn spoken(version: WireVersion, frame: &ReplicaFrame) -> Result<(), String> {
+    match frame {
+        ReplicaFrame::Views(_)
+        | ReplicaFrame::Folds(_)
+        | ReplicaFrame::VectorPart(_)
+        | ReplicaFrame::LiveOrigins(_)
+            if version < WireVersion::V2 =>
+        {
+            Err(format!("a frame that a link of version 1 does not know: {frame:?}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The key of all cursors, and their owner.

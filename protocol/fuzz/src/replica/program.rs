@@ -1,9 +1,17 @@
 //! Reads the bytes of an input as a program: interesting numbers, and frames from peers.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bytes::Bytes;
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, ScopeDigest, Seq,
-    frame::peer::{ClaimAnswer, Confirm, PeerFrame, ReplicaFrame},
+    Event, EventBody, EventDraft, Fold, FoldRank, Hlc, NodeId, OriginId, Scope, ScopeDigest, Seq,
+    VectorFolded,
+    folded_vector::SignedSeq,
+    frame::{
+        peer::{ClaimAnswer, Confirm, PeerFrame, ReplicaFrame},
+        vector_part::{VectorFrame, VectorPart},
+    },
+    replica::HelloFolds,
 };
 
 use super::WALL_MS;
@@ -16,6 +24,19 @@ pub fn event(origin: OriginId, seq: Seq) -> Bytes {
     let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
     let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, above_hlc: None };
     Event::new(origin, seq, Hlc(seq.0), draft).encoded().clone()
+}
+
+/// Returns one of three folds.
+pub fn fold(n: u8) -> Arc<Fold> {
+    let n = n % 3 + 1;
+    let folded = VectorFolded::new(None, (2..=n + 1).map(|peer| (origin(peer), Seq(u64::from(n) * 10))));
+    Fold::expand(None, [((origin(2), Seq(1)), folded)]).expect("it has no base")
+}
+
+/// Returns the folds in the hellos of a link: the lowest bit says whether there are any.
+pub fn hello_folds(choice: u8) -> Option<HelloFolds> {
+    let (own, peers) = (fold(choice >> 1), fold(choice >> 2));
+    (choice & 1 == 1).then(|| HelloFolds { own: vec![own], peers: vec![peers.rank()] })
 }
 
 /// A program: each byte is a choice.
@@ -107,8 +128,60 @@ impl Program<'_> {
         })
     }
 
+    /// Reads the rank of a fold, or of none that there is.
+    fn fold_rank(&mut self) -> Option<FoldRank> {
+        let byte = self.byte()?;
+        let rank = fold(byte).rank();
+        Some(FoldRank { generation: rank.generation + u64::from(byte / 250), ..rank })
+    }
+
+    /// Reads a part of a frame with a vector.
+    fn vector_part(&mut self) -> Option<ReplicaFrame> {
+        let choice = self.byte()?;
+        let (origin, seq) = (self.origin()?, self.seq()?);
+        let frame = match choice % 4 {
+            0 => VectorFrame::Vector,
+            1 => VectorFrame::Confirm(Confirm {
+                in_sync: choice & 8 != 0,
+                wall_ms: WALL_MS,
+                ..Confirm::default()
+            }),
+            2 => VectorFrame::Probed(self.number()?),
+            _ => {
+                let (answered_by, held) = (None, None);
+                let answer = ClaimAnswer { origin, seq, answered_by, held, would_wait_for_claimer: true };
+                VectorFrame::ClaimAnswer(answer)
+            }
+        };
+        let fold = if choice & 16 == 0 { None } else { Some(self.fold_rank()?) };
+        let sign = |(origin, seq): (_, Seq)| {
+            (origin, if seq.0.is_multiple_of(2) { SignedSeq::Above(seq) } else { SignedSeq::Below(seq) })
+        };
+        let difference: BTreeMap<_, _> = self.entries()?.into_iter().map(sign).collect();
+        let entries_max = usize::from(choice / 64) + 1;
+        let parts = VectorPart::split(self.number()?, fold, difference, entries_max, &frame);
+        let which = usize::from(self.byte()?) % parts.len();
+        let mut part = parts.into_iter().nth(which)?;
+        if choice & 32 != 0 {
+            (part.part, part.parts) = (u32::try_from(self.number()?).unwrap_or(u32::MAX), part.parts);
+        }
+        Some(ReplicaFrame::VectorPart(part))
+    }
+
     pub fn frame(&mut self) -> Option<ReplicaFrame> {
         let kind = self.byte()?;
+        match kind {
+            250 => return self.vector_part(),
+            251 => {
+                let ranks: Option<_> = (0..self.byte()? % 12).map(|_| self.fold_rank()).collect();
+                return ranks.map(ReplicaFrame::Folds);
+            }
+            252 => {
+                let origins: Option<_> = (0..self.byte()? % 5).map(|_| self.origin()).collect();
+                return origins.map(ReplicaFrame::LiveOrigins);
+            }
+            _ => {}
+        }
         if kind >= 253 {
             return self.claim_frame(kind);
         }
@@ -161,7 +234,17 @@ pub fn named_origins(frame: &ReplicaFrame) -> Vec<OriginId> {
             let held = answer.held.iter().flat_map(|held| held.iter().map(|(origin, _)| origin));
             held.chain([answer.origin]).collect()
         }
-        ReplicaFrame::Peers(_)
+        ReplicaFrame::VectorPart(part) => {
+            let claim = match &part.frame {
+                VectorFrame::ClaimAnswer(answer) => Some(answer.origin),
+                VectorFrame::Confirm(confirm) => confirm.own_head.map(|(origin, _)| origin),
+                VectorFrame::Vector | VectorFrame::Probed(_) => None,
+            };
+            part.entries().map(|(origin, _)| origin).chain(claim).collect()
+        }
+        ReplicaFrame::LiveOrigins(origins) => origins.clone(),
+        ReplicaFrame::Folds(_)
+        | ReplicaFrame::Peers(_)
         | ReplicaFrame::Probe(_)
         | ReplicaFrame::Digests(_)
         | ReplicaFrame::AskScopes(_)

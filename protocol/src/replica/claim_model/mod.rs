@@ -151,7 +151,7 @@ impl Model {
                 self.nodes[node].links.insert(link, peer);
                 let peer = self.nodes[peer].origin.node;
                 // Later versions send more frames at a start of a link; none of these concerns claims.
-                self.feed(node, Input::LinkUp { link, peer, version: WireVersion::V1 });
+                self.feed(node, Input::LinkUp { link, peer, version: WireVersion::V1, folds: None });
             }
             Step::LinkDown { node, link } => {
                 if self.nodes[node].links.remove(&link).is_some() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::{
     Fold, NodeId, OriginId, Seq, VectorFolded, VersionVector,
     frame::{
-        peer::{Confirm, ReplicaFrame},
+        peer::{Confirm, PeerFrame, ReplicaFrame},
         wire::WireVersion,
     },
     replica::{
-        FoldPlan, Input, LinkId, UNFOLDED_ORIGINS_MAX,
+        FoldPlan, HEARTBEAT_MS, Input, LinkId, Millis, Output, SILENCE_MS_MAX, UNFOLDED_ORIGINS_MAX,
         tests::{Bench, OTHER, OWN, PEER, THEIRS},
     },
 };
@@ -60,6 +60,46 @@ fn origins_of_live_processes_do_not_count() {
     assert_eq!(plan(&mut bench, FIRST), None);
     bench.step(Input::Applied(vec![(THEIRS, Seq(1))]));
     assert_eq!(plan(&mut bench, FIRST).unwrap().live, [own, theirs.0].into());
+}
+
+/// A process to which the maker of folds has no link is live as long as a peer says that it has one.
+#[test]
+fn origins_of_processes_that_a_peer_is_linked_to_do_not_count() {
+    let mut bench = bench(UNFOLDED_ORIGINS_MAX + 1);
+    let behind_the_peer = ended(1)[0].0;
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::LiveOrigins(vec![behind_the_peer])));
+    bench.now = Millis(SILENCE_MS_MAX);
+    assert_eq!(plan(&mut bench, FIRST), None);
+    // The peer is still heard, and does not speak of that process any more.
+    let heartbeat = ReplicaFrame::Confirm(Confirm { in_sync: true, ..Confirm::default() });
+    bench.step(Input::Frame(LinkId(1), heartbeat));
+    bench.now = Millis(SILENCE_MS_MAX + 1);
+    assert!(plan(&mut bench, FIRST).is_some());
+}
+
+#[test]
+fn each_heartbeat_names_the_processes_that_other_peers_may_not_reach() {
+    let mut bench = Bench::with_two_peers();
+    let mut named = |input| {
+        let origins = |output| match output {
+            Output::Send(link, bytes) => match PeerFrame::decode(&bytes).unwrap() {
+                PeerFrame::Replica(ReplicaFrame::LiveOrigins(origins)) => Some((link, origins)),
+                _ => None,
+            },
+            _ => None,
+        };
+        bench.now = bench.now + HEARTBEAT_MS;
+        bench.step(input);
+        bench.step(Input::Tick).into_iter().filter_map(origins).collect::<Vec<_>>()
+    };
+    let heartbeat = Confirm { own_head: Some((THEIRS, Seq(1))), ..Confirm::default() };
+    let heard = Input::Frame(LinkId(1), ReplicaFrame::Confirm(heartbeat));
+    assert_eq!(named(heard), [(LinkId(2), vec![THEIRS])]);
+    // Of a silent peer it is not known whether it lives.
+    for _ in 1..=3 {
+        assert_eq!(named(Input::Heard(LinkId(2))), [(LinkId(2), vec![THEIRS])]);
+    }
+    assert_eq!(named(Input::Heard(LinkId(2))), []);
 }
 
 #[test]
@@ -132,7 +172,7 @@ fn a_fold_makes_the_vectors_of_replication_small() {
     assert_eq!(bench.replica.held(), &ended(9).into_iter().collect());
     let link = &bench.replica.links[&LinkId(1)];
     assert_eq!((link.peer, link.confirmed.difference().len()), (PEER, 0));
-    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER, version: WireVersion::V2 });
+    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER, version: WireVersion::V2, folds: None });
     let beyond: Vec<_> = bench.replica.held().beyond(&bench.replica.links[&LinkId(2)].confirmed).collect();
     assert_eq!(beyond, ended(9), "a new link has confirmed nothing");
 }
