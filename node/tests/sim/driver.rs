@@ -77,8 +77,8 @@ impl World {
 
     /// Makes a fold if one is due, as the driver does.
     fn fold(&mut self, node: usize, now: Millis) {
+        let knows_folds = self.wire_version(node) >= WireVersion::V2;
         let machine = &mut self.nodes[node];
-        let knows_folds = machine.wire_version() >= WireVersion::V2;
         let Some(run) = machine.run.as_mut().filter(|_| knows_folds) else { return };
         if let Some(plan) = run.core.plan_fold(now, machine.id) {
             let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));

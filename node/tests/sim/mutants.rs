@@ -68,10 +68,20 @@ pub enum Mutant {
     UnknownFoldIsEmpty,
     /// The entries of a cursor that are below its fold are left out.
     LowerEntriesDropped,
+    /// The newest fold of a mark is the one whose event came last.
+    FoldsRankedByPos,
+    /// The entries of a mark do not say whether they are below its fold.
+    UnsignedEntries,
+    /// A vector that is limited to nothing of an origin takes the entry of its fold.
+    LimitZeroRemoves,
+    /// Nodes that leave at the same time count each other as holders of what they hand over.
+    LeaversCountEachOther,
+    /// A forgotten node comes back without its store.
+    ForgottenComesBackEmpty,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 37] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -104,5 +114,10 @@ impl Mutant {
         Self::FoldUsedTooEarly,
         Self::UnknownFoldIsEmpty,
         Self::LowerEntriesDropped,
+        Self::FoldsRankedByPos,
+        Self::UnsignedEntries,
+        Self::LimitZeroRemoves,
+        Self::LeaversCountEachOther,
+        Self::ForgottenComesBackEmpty,
     ];
 }

@@ -69,29 +69,34 @@ pub struct Left {
     pub holders: usize,
 }
 
-/// The other members, as a node that leaves sees them.
+/// The other members, as a node that leaves sees them. Whether it may leave is decided from this alone, here and in the
+/// simulator.
 #[derive(Debug, Default)]
-struct Others {
+pub struct OtherMembers {
     /// All, whether they run or not.
-    members: BTreeSet<NodeId>,
+    pub members: BTreeSet<NodeId>,
     /// Those that say that they leave: nodes that leave don't count for each other.
-    leaving: BTreeSet<NodeId>,
+    pub leaving: BTreeSet<NodeId>,
     /// Those that hold all that is to be handed over.
-    holders: BTreeSet<NodeId>,
+    pub holders: BTreeSet<NodeId>,
 }
 
-impl Others {
+impl OtherMembers {
     fn staying(&self) -> impl Iterator<Item = &NodeId> {
         self.members.difference(&self.leaving)
     }
 
     /// The number of nodes that stay and hold everything.
-    fn holders(&self) -> usize {
+    pub fn holders(&self) -> usize {
         self.staying().filter(|node| self.holders.contains(node)).count()
     }
 
-    /// Whether enough nodes would remain, running or not.
-    fn check(&self, copies: usize) -> Result<(), LeaveRefused> {
+    /// Checks that enough nodes would remain, running or not.
+    ///
+    /// # Errors
+    ///
+    /// If there is no other member, or fewer than `copies` stay.
+    pub fn check(&self, copies: usize) -> Result<(), LeaveRefused> {
         let remaining = self.staying().count();
         if self.members.is_empty() {
             Err(LeaveRefused::Alone)
@@ -165,9 +170,9 @@ impl MembershipService {
         read.map_err(|refusal| LeaveRefused::Store(refusal.detail.to_string()))
     }
 
-    async fn others(&self, links: &Links, vector: &VersionVector) -> Others {
+    async fn others(&self, links: &Links, vector: &VersionVector) -> OtherMembers {
         let holders = self.context.driver.holders(vector.clone()).await;
-        Others {
+        OtherMembers {
             members: links.known().into_iter().map(|member| member.node).collect(),
             leaving: links.leaving_peers(),
             holders: holders.into_iter().collect(),
@@ -175,7 +180,7 @@ impl MembershipService {
     }
 
     /// Says which nodes that stay lack something.
-    fn report_missing(&self, others: &Others, progress: &impl Fn(String)) {
+    fn report_missing(&self, others: &OtherMembers, progress: &impl Fn(String)) {
         let report = self.context.driver.report();
         let lack = others.staying().filter(|node| !others.holders.contains(node)).take(NAMED_MAX);
         let lack = lack.map(|node| match report.peers.iter().find(|peer| peer.peer == *node) {
@@ -236,8 +241,8 @@ mod tests {
         ids.iter().map(|&id| NodeId([id; 16])).collect()
     }
 
-    fn others(members: &[u8], leaving: &[u8], holders: &[u8]) -> Others {
-        Others { members: nodes(members), leaving: nodes(leaving), holders: nodes(holders) }
+    fn others(members: &[u8], leaving: &[u8], holders: &[u8]) -> OtherMembers {
+        OtherMembers { members: nodes(members), leaving: nodes(leaving), holders: nodes(holders) }
     }
 
     /// Bad input: the only node, and a node without which too few remain.

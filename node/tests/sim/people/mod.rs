@@ -6,7 +6,7 @@ mod names;
 
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::{Op, OpResult, Records};
-use starling_protocol::{MessageId, Pos, RoomId, UserId, replica::Until};
+use starling_protocol::{MessageId, Pos, RoomId, UserId, VersionVector, replica::Until};
 
 pub use self::names::{Answer, Attempt};
 use crate::{
@@ -30,6 +30,8 @@ pub struct People {
     /// Messages that users wanted to post, with their authors and rooms.
     posts: Vec<(UserId, RoomId, MessageId)>,
     pub promises: Vec<Promise>,
+    /// Vectors of some nodes at earlier times: what a user may have been sent when they read.
+    sent_before: Vec<VersionVector>,
     /// The time of the last fault.
     pub troubled_at: u64,
     /// Whether a node has lost events that it had confirmed.
