@@ -11,7 +11,7 @@ use crate::{
     network::pair,
     node::Space,
     world::{Event, World},
-    writer::Request,
+    writer::{DURABILITY, Request},
 };
 
 /// A kind of fault.
@@ -323,8 +323,12 @@ impl World {
         self.network.cut.clear();
         self.network.slow.clear();
         (self.network.disorder, self.network.refusal) = (0, 0);
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            self.members().into_iter().partition(|&node| self.is_leaving(node));
+        let may_leave = staying.len() >= DURABILITY.copies;
         for node in self.members() {
-            let is_leaving = self.is_leaving(node);
+            // Others would hold its log too few times for ever.
+            let stays = leaving.contains(&node) && !may_leave;
             let machine = &mut self.nodes[node];
             let is_rotten = machine.has_rotten_disk();
             machine.disk.repair();
@@ -332,7 +336,7 @@ impl World {
             machine.space = Space::Enough;
             machine.leaving = false;
             // A leave under way ends with its process.
-            if is_rotten || is_leaving {
+            if is_rotten || stays {
                 self.end(node);
             }
             self.start(node);

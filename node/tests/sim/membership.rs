@@ -122,6 +122,12 @@ impl Membership {
         self.members.all().into_iter().map(|member| member.node).collect()
     }
 
+    /// Whether the node takes what its peers write. One that hands over its last events takes no more: peers must not count
+    /// on its copies.
+    pub fn receives(&self) -> bool {
+        self.leave.as_ref().is_none_or(|leave| leave.stage == Stage::Prepares)
+    }
+
     /// Whether sessions have been told to go elsewhere.
     pub fn is_draining(&self) -> bool {
         self.forgotten || self.leave.as_ref().is_some_and(|leave| leave.stage != Stage::Prepares)
@@ -370,7 +376,9 @@ impl World {
     }
 
     fn hand_over_log(&mut self, node: usize) {
-        let vector = self.leave_of(node).vector.clone();
+        // With what was on its way to the store when it began to refuse.
+        let Some(run) = self.nodes[node].run.as_ref().filter(|run| run.inbox.is_empty()) else { return };
+        let vector = VersionVector::clone(run.committer.vector());
         let Some(others) = self.others(node, &vector) else { return };
         let id = self.nodes[node].id;
         if others.holders() >= DURABILITY.copies && self.request(node, Request::Forget(op(id))) {

@@ -76,12 +76,14 @@ pub enum Mutant {
     LimitZeroRemoves,
     /// Nodes that leave at the same time count each other as holders of what they hand over.
     LeaversCountEachOther,
+    /// A node that hands over its last events goes on to confirm those of others.
+    LeaverReceives,
     /// A forgotten node comes back without its store.
     ForgottenComesBackEmpty,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -118,6 +120,7 @@ impl Mutant {
         Self::UnsignedEntries,
         Self::LimitZeroRemoves,
         Self::LeaversCountEachOther,
+        Self::LeaverReceives,
         Self::ForgottenComesBackEmpty,
     ];
 }

@@ -81,7 +81,14 @@ impl World {
             Request::People(wish, _) if wish.may_use_reserve() => machine.space != Space::Nothing,
             Request::Room(_) | Request::Post { .. } | Request::People(..) => machine.space == Space::Enough,
         };
-        let Some(run) = machine.run.as_mut().filter(|run| has_space && run.inbox.len() < INBOX_MAX) else {
+        let is_handing_over = machine.run.as_ref().is_some_and(|run| !run.membership.receives());
+        let is_of_user = match request {
+            Request::Room(_) | Request::Post { .. } => true,
+            Request::People(wish, _) => !wish.may_use_reserve() || is_handing_over,
+            Request::Apply(_) | Request::Fold(_) | Request::Forget(_) => false,
+        };
+        let is_taken = has_space && !(is_of_user && machine.is_draining());
+        let Some(run) = machine.run.as_mut().filter(|run| is_taken && run.inbox.len() < INBOX_MAX) else {
             return false;
         };
         run.inbox.push_back(request);

@@ -9,7 +9,11 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{MembershipService, list};
-use crate::{cluster::Links, store::Store, texts};
+use crate::{
+    cluster::Links,
+    store::{Decision, Store, Tables},
+    texts,
+};
 
 /// How often a leaving node looks at what is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -120,6 +124,7 @@ pub struct LeavePermit {
 impl Drop for LeavePermit {
     fn drop(&mut self) {
         self.links.set_leaving(false);
+        self.service.context.driver.resume_receiving();
         self.service.set_leaving(None);
     }
 }
@@ -165,6 +170,13 @@ impl MembershipService {
         Ok(LeavePermit { service: Arc::clone(self), links: Arc::clone(links) })
     }
 
+    /// Waits until the writer has committed, or failed to, what it was given before.
+    async fn pass_writer(&self) {
+        let nothing = |_: &Tables<'_>| Ok(Decision::Nothing);
+        // A refusal has passed it, too.
+        let _ = self.context.commit_and_replicate_from_reserve(nothing).await;
+    }
+
     async fn vector(&self) -> Result<VersionVector, LeaveRefused> {
         let read = self.context.read(Store::vector).await;
         read.map_err(|refusal| LeaveRefused::Store(refusal.detail.to_string()))
@@ -202,6 +214,9 @@ impl LeavePermit {
     /// If another node has forgotten this one, or the store fails.
     pub async fn finish(self, progress: impl Fn(String)) -> Result<Left, LeaveRefused> {
         let (service, links) = (&self.service, &self.links);
+        // What came later would be on this node and on its writer only, and the writer would count two copies.
+        service.context.driver.stop_receiving().await;
+        service.pass_writer().await;
         let vector = service.vector().await?;
         loop {
             if links.is_forgotten() {
@@ -218,11 +233,12 @@ impl LeavePermit {
             progress(texts::cannot_write_leave(&refusal.detail));
             sleep(LOOK_EVERY).await;
         }
-        // With all that came from others meanwhile.
+        // With that event.
         let vector = service.vector().await?;
         loop {
             let mut others = service.others(links, &vector).await;
-            // A peer that refuses links for that reason holds the event, and with it all that this node wrote.
+            // A peer that refuses links for that reason holds the event, and with it all that this node wrote; what others wrote
+            // was handed over before.
             others.holders.extend(links.forgotten_by());
             if others.holders() >= service.copies {
                 return Ok(Left { holders: others.holders() });
