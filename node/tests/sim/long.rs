@@ -1,6 +1,8 @@
 //! Promise 13: restarts and replaced nodes cost nothing for ever. One long history without faults: nodes are started again and
 //! again, and leave the cluster and are replaced by new ones; users post a little and read now and then.
 
+use std::fmt;
+
 use starling_node::{
     permissions::refuse_post_at_commit,
     services::{member_rooms::decisions as rooms, messages::read},
@@ -45,6 +47,17 @@ pub struct Cost {
     pub post_bytes: u64,
     /// The bytes that the commit of a read mark writes to the disk.
     pub mark_commit_bytes: u64,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, origins, cursor_chars, mark_bytes, heads, post_bytes, mark_commit_bytes } = self;
+        write!(
+            f,
+            "after {steps} starts and replacements, {origins} origins: a cursor has {cursor_chars} characters, a mark \
+             {mark_bytes} bytes, the stored vector {heads} rows; a post writes {post_bytes} bytes, a mark {mark_commit_bytes}"
+        )
+    }
 }
 
 /// The history with its user and room.

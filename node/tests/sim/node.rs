@@ -37,6 +37,7 @@ pub struct Run {
     pub own: Option<OriginId>,
     pub inbox: VecDeque<Request>,
     pub tick_at: u64,
+    pub started_at: u64,
     pub membership: Membership,
     /// Whether the driver knows that a read has failed.
     pub knows_damage: bool,
@@ -246,6 +247,7 @@ impl World {
             own: None,
             inbox: VecDeque::new(),
             tick_at: u64::MAX,
+            started_at: self.now,
             membership: Membership::new(machine.id, &machine.known, forgotten),
             knows_damage: false,
             remembered: BTreeMap::new(),

@@ -81,10 +81,10 @@ impl World {
             Request::People(wish, _) if wish.may_use_reserve() => machine.space != Space::Nothing,
             Request::Room(_) | Request::Post { .. } | Request::People(..) => machine.space == Space::Enough,
         };
-        let is_handing_over = machine.run.as_ref().is_some_and(|run| !run.membership.receives());
+        let is_over = machine.run.as_ref().is_some_and(|run| run.membership.has_ended());
         let is_of_user = match request {
             Request::Room(_) | Request::Post { .. } => true,
-            Request::People(wish, _) => !wish.may_use_reserve() || is_handing_over,
+            Request::People(wish, _) => !wish.may_use_reserve() || is_over,
             Request::Apply(_) | Request::Fold(_) | Request::Forget(_) => false,
         };
         let is_taken = has_space && !(is_of_user && machine.is_draining());
