@@ -26,7 +26,9 @@ pub use self::{
     cursors::{CATCH_UP_MS_MAX, CursorsService},
     live::LiveService,
     member_rooms::MemberRoomsService,
-    membership::{ForgetRefused, LeavePermit, LeaveRefused, Left, MembershipService},
+    membership::{
+        ForgetRefused, LeavePermit, LeaveRefused, Left, MembershipService, OtherMembers, decide_forgotten,
+    },
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
     posting::PostingService,

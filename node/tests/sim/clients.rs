@@ -145,7 +145,7 @@ impl World {
     fn drop_dead_session(&mut self, number: usize) {
         let Some(session) = &self.clients[number].session else { return };
         let node = &self.nodes[session.node];
-        let is_over = node.run.is_none() || node.starts != session.start || node.leaving;
+        let is_over = node.run.is_none() || node.starts != session.start || node.is_draining();
         // The node does not answer: some wait, some go elsewhere.
         if is_over || !self.is_heard(number) && self.rng.random_bool(0.2) {
             self.clients[number].session = None;

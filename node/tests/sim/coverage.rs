@@ -22,12 +22,21 @@ pub struct Coverage {
     /// Frames with a vector over a fold, and those that were parts of a longer vector.
     pub folded_frames: u64,
     pub partial_frames: u64,
+    /// Cursors from before the newest fold of the node that opened them.
+    pub older_cursors: u64,
+    /// Folds that have others of their generation: both sides of a split made one.
+    pub rival_folds: u64,
+    /// Folds that were lost with the disk of their maker.
+    pub lost_folds: u64,
     /// Acts of users that were answered, except claims on names.
     pub acts: u64,
     /// Claims that got a name.
     pub names: u64,
     /// Claims that got no name.
     pub withdrawals: u64,
+    /// Nodes that left the cluster, and those that came back under a new id after they were forgotten.
+    pub left: u64,
+    pub renewed: u64,
     /// Commits that removed events from a log.
     pub erasures: u64,
     /// Messages acked with one copy that were lost with its disk, which is no violation.
@@ -92,9 +101,14 @@ impl Totals {
         sum.unknown_folds += one.unknown_folds;
         sum.folded_frames += one.folded_frames;
         sum.partial_frames += one.partial_frames;
+        sum.older_cursors += one.older_cursors;
+        sum.rival_folds += one.rival_folds;
+        sum.lost_folds += one.lost_folds;
         sum.acts += one.acts;
         sum.names += one.names;
         sum.withdrawals += one.withdrawals;
+        sum.left += one.left;
+        sum.renewed += one.renewed;
         sum.erasures += one.erasures;
         sum.forgiven += one.forgiven;
         sum.settle_ms += one.settle_ms;
@@ -134,10 +148,18 @@ impl Totals {
                 mean(self.sum.erasures),
             ),
             format!(
-                "  {} folds; in all {} cursors over folds, {} of them met a node without the fold",
+                "  {} folds, in all {} on both sides of a split, {} lost with their makers; {} cursors over folds, {} of them \
+                 met a node without the fold; {} were from before a fold",
                 mean(self.sum.folds),
+                self.sum.rival_folds,
+                self.sum.lost_folds,
                 self.sum.folded_cursors,
                 self.sum.unknown_folds,
+                self.sum.older_cursors,
+            ),
+            format!(
+                "in all: {} nodes left the cluster, {} were forgotten and came back",
+                self.sum.left, self.sum.renewed
             ),
             format!(
                 "  {} frames with vectors over folds, {} with parts of vectors",

@@ -77,9 +77,11 @@ impl World {
 
     /// Makes a fold if one is due, as the driver does.
     fn fold(&mut self, node: usize, now: Millis) {
+        let knows_folds = self.wire_version(node) >= WireVersion::V2;
         let machine = &mut self.nodes[node];
-        let knows_folds = machine.wire_version() >= WireVersion::V2;
-        let Some(run) = machine.run.as_mut().filter(|_| knows_folds) else { return };
+        let Some(run) = machine.run.as_mut().filter(|run| knows_folds && run.membership.receives()) else {
+            return;
+        };
         if let Some(plan) = run.core.plan_fold(now, machine.id) {
             let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
             self.request(node, Request::Fold(Op::Decide(decide)));
@@ -98,7 +100,8 @@ impl World {
         let Some(run) = &mut machine.run else { return };
         run.knows_damage = run.is_damaged();
         let stalled = machine.stalled_since.is_some_and(|since| self.now > since + stall_ms)
-            || run.knows_damage && self.mutant != Some(Mutant::DamageNotTold);
+            || run.knows_damage && self.mutant != Some(Mutant::DamageNotTold)
+            || !run.membership.receives();
         let wall_ms = self.wall_ms(node);
         self.drive(node, |core, now, out| core.tick(now, wall_ms, stalled, out));
     }
@@ -189,6 +192,11 @@ impl World {
                 }
             }
             _ => {}
+        }
+        let receives = |run: &crate::node::Run| run.membership.receives();
+        if !self.nodes[node].run.as_ref().is_some_and(receives) && self.mutant != Some(Mutant::LeaverReceives)
+        {
+            return Some(Input::ApplyRefused);
         }
         let rose: Vec<_> = events.iter().map(|event| (event.origin, event.seq)).collect();
         let refused = !self.request(node, Request::Apply(events));

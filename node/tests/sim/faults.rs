@@ -11,7 +11,7 @@ use crate::{
     network::pair,
     node::Space,
     world::{Event, World},
-    writer::Request,
+    writer::{DURABILITY, Request},
 };
 
 /// A kind of fault.
@@ -67,6 +67,10 @@ pub enum Fault {
     Joins,
     /// A node is stopped for good.
     Leaves,
+    /// An operator lets nodes leave the cluster; a new one may take their place.
+    LeavesCluster,
+    /// An operator forgets a node by force, dead or alive.
+    Forgotten,
     /// A node of a newer version writes events that others do not understand.
     NewerKind,
 }
@@ -81,7 +85,7 @@ const ALL_KINDS_CHANCE: f64 = 0.25;
 const KIND_CHANCE: f64 = 0.6;
 
 impl Fault {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Crash,
         Self::CrashInCommit,
         Self::Blackout,
@@ -107,6 +111,8 @@ impl Fault {
         Self::LostForEver,
         Self::Joins,
         Self::Leaves,
+        Self::LeavesCluster,
+        Self::Forgotten,
         Self::NewerKind,
     ];
 
@@ -139,7 +145,7 @@ impl Fault {
             | Self::SectorsRot
             | Self::DiskRolledBack
             | Self::NewerKind => 1..=NODES_MAX,
-            Self::NonTransitive | Self::LostForEver | Self::Leaves => 3..=NODES_MAX,
+            Self::NonTransitive | Self::LostForEver | Self::Leaves | Self::LeavesCluster => 3..=NODES_MAX,
             Self::Joins => 2..=NODES_JOINED_MAX - 1,
             _ => 2..=NODES_MAX,
         }
@@ -223,13 +229,19 @@ impl World {
                 self.nodes[node].space = space;
                 self.schedule(mend_after, Event::MakeSpace(node));
             }
-            _ => return self.change_members(fault, node, mend_after),
+            _ => return self.change_members(fault, nodes, mend_after),
         }
         true
     }
 
-    fn change_members(&mut self, fault: Fault, node: usize, after: u64) -> bool {
+    fn change_members(&mut self, fault: Fault, nodes: &[usize], after: u64) -> bool {
+        let node = nodes[0];
         match fault {
+            Fault::LeavesCluster => return self.leave_cluster(nodes, after),
+            Fault::Forgotten => {
+                let dead = self.rng.random_bool(0.4);
+                return self.forget_some(node, dead);
+            }
             Fault::Joins => self.join(after / 8),
             Fault::NewerKind => return self.write_newer_kinds(node),
             Fault::Leaves => {
@@ -250,6 +262,22 @@ impl World {
             }
         }
         true
+    }
+
+    /// Lets one node leave the cluster, or two at once; some stay after all.
+    fn leave_cluster(&mut self, nodes: &[usize], after: u64) -> bool {
+        let count = if self.rng.random_bool(0.5) { 2 } else { 1 };
+        let leaving: Vec<_> =
+            nodes.iter().copied().take(count).filter(|&node| self.begin_leave(node)).collect();
+        for &node in &leaving {
+            if self.rng.random_bool(0.2) {
+                self.schedule(after, Event::Stay(node));
+            }
+        }
+        if !leaving.is_empty() && self.members().len() < NODES_JOINED_MAX && self.rng.random_bool(0.6) {
+            self.join(after / 8);
+        }
+        !leaving.is_empty()
     }
 
     fn cut(&mut self, pairs: impl IntoIterator<Item = (usize, usize)>, mend_after: u64) {
@@ -295,14 +323,20 @@ impl World {
         self.network.cut.clear();
         self.network.slow.clear();
         (self.network.disorder, self.network.refusal) = (0, 0);
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            self.members().into_iter().partition(|&node| self.is_leaving(node));
+        let may_leave = staying.len() >= DURABILITY.copies;
         for node in self.members() {
+            // Others would hold its log too few times for ever.
+            let stays = leaving.contains(&node) && !may_leave;
             let machine = &mut self.nodes[node];
             let is_rotten = machine.has_rotten_disk();
             machine.disk.repair();
             (machine.hung_until, machine.stalled_until) = (self.now, self.now);
             machine.space = Space::Enough;
             machine.leaving = false;
-            if is_rotten {
+            // A leave under way ends with its process.
+            if is_rotten || stays {
                 self.end(node);
             }
             self.start(node);

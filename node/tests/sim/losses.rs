@@ -56,6 +56,8 @@ impl World {
         }
         let [one_machine, other_machine] = self.nodes.get_disjoint_mut([one, other]).expect("two machines");
         mem::swap(&mut one_machine.id, &mut other_machine.id);
+        mem::swap(&mut one_machine.former_ids, &mut other_machine.former_ids);
+        mem::swap(&mut one_machine.known, &mut other_machine.known);
         mem::swap(&mut one_machine.disk, &mut other_machine.disk);
         mem::swap(&mut one_machine.has_store, &mut other_machine.has_store);
         mem::swap(&mut one_machine.durable, &mut other_machine.durable);
@@ -85,6 +87,15 @@ impl World {
         let id = NodeId(self.rng.random());
         self.nodes.push(Node::new(id, self.mutant));
         self.schedule(after, Event::Start(self.nodes.len() - 1));
+    }
+
+    /// Puts a new node with an empty disk in the place of a machine that is gone, and starts it.
+    pub fn replace(&mut self, node: usize) {
+        let id = NodeId(self.rng.random());
+        // What was sent to the process before does not concern the next one.
+        let starts = self.nodes[node].starts + 1;
+        self.nodes[node] = Node { starts, ..Node::new(id, self.mutant) };
+        self.start(node);
     }
 
     /// Handles a lost disk: events on that disk alone are no longer required; the others must be on all nodes before another

@@ -11,7 +11,9 @@ mod coverage;
 mod driver;
 mod faults;
 mod invariants;
+mod long;
 mod losses;
+mod membership;
 mod mutants;
 mod network;
 mod node;
@@ -33,6 +35,15 @@ const SEEDS: u64 = 6_000;
 /// The first seed of the search for planted bugs, and the number of seeds within which each must be found.
 const PLANTED_FIRST: u64 = 1_000_000;
 const PLANTED_SEEDS: u64 = 5_000;
+
+/// The starts, and the replaced nodes, of the long history in CI; the promise is measured with 1,000 of each.
+const STARTS: u64 = 100;
+/// Characters of a cursor, at most.
+const CURSOR_CHARS_MAX: usize = 512;
+/// Bytes of a read mark, at most.
+const MARK_BYTES_MAX: usize = 1_024;
+/// Rows of a stored vector beside its fold, at most.
+const HEADS_MAX: usize = 24;
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
@@ -86,6 +97,30 @@ fn every_mutant_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found in {count} seeds: {missed:?}");
+}
+
+/// Promise 13: neither starts nor replaced nodes make anything larger. `STARLING_SIM_STARTS=N` sets the number of either.
+#[test]
+fn starts_and_replaced_nodes_cost_nothing_for_ever() {
+    let count = usize::try_from(from_environment("STARLING_SIM_STARTS", STARTS)).unwrap();
+    let begun = Instant::now();
+    let costs = long::run(count);
+    costs.iter().for_each(|cost| say(&cost.to_string()));
+    say(&format!("{count} starts and {count} replaced nodes in {:.1} s", begun.elapsed().as_secs_f64()));
+    for cost in &costs {
+        assert!(cost.cursor_chars < CURSOR_CHARS_MAX && cost.mark_bytes < MARK_BYTES_MAX, "{cost:?}");
+        // Eight of ended processes, those of live ones, and those opened since the last fold.
+        assert!(cost.heads <= HEADS_MAX, "{cost:?}");
+    }
+    let (early, late) = costs.split_at(costs.len() / 2);
+    let mean = |costs: &[long::Cost], of: fn(&long::Cost) -> u64| {
+        costs.iter().map(of).sum::<u64>() / costs.len().max(1) as u64
+    };
+    for of in [|cost: &long::Cost| cost.post_bytes, |cost: &long::Cost| cost.mark_commit_bytes] {
+        let (early, late) = (mean(early, of), mean(late, of));
+        // The trees of the log and its views grow by a level now and then.
+        assert!(late <= early * 3 / 2, "a commit writes {late} bytes, and wrote {early}");
+    }
 }
 
 /// One seed gives one history; otherwise no failure could be repeated.

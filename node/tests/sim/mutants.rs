@@ -70,10 +70,22 @@ pub enum Mutant {
     UnknownFoldIsEmpty,
     /// The entries of a cursor that are below its fold are left out.
     LowerEntriesDropped,
+    /// The newest fold of a mark is the one whose event came last.
+    FoldsRankedByPos,
+    /// The entries of a mark do not say whether they are below its fold.
+    UnsignedEntries,
+    /// A vector that is limited to nothing of an origin takes the entry of its fold.
+    LimitZeroRemoves,
+    /// Nodes that leave at the same time count each other as holders of what they hand over.
+    LeaversCountEachOther,
+    /// A node that hands over its last events goes on to confirm those of others.
+    LeaverReceives,
+    /// A forgotten node comes back without its store.
+    ForgottenComesBackEmpty,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -107,5 +119,11 @@ impl Mutant {
         Self::LinkFoldUsedTooEarly,
         Self::UnknownFoldIsEmpty,
         Self::LowerEntriesDropped,
+        Self::FoldsRankedByPos,
+        Self::UnsignedEntries,
+        Self::LimitZeroRemoves,
+        Self::LeaversCountEachOther,
+        Self::LeaverReceives,
+        Self::ForgottenComesBackEmpty,
     ];
 }

@@ -16,6 +16,7 @@ use starling_protocol::{
 
 use crate::{
     invariants,
+    membership::Notice,
     mutants::Mutant,
     world::{Event, World},
 };
@@ -47,6 +48,8 @@ pub struct Link {
     heard: [u64; 2],
     /// The arrival of the last frame to each end: streams are ordered.
     arrives: [u64; 2],
+    /// The arrival of the last notice to each end.
+    notices: [u64; 2],
 }
 
 impl Link {
@@ -102,6 +105,12 @@ impl Network {
         self.links.values().find(|link| link.id == id)
     }
 
+    /// Returns the links that a node counts as up, with the nodes at their other ends.
+    pub fn links_of(&self, node: usize) -> Vec<(usize, LinkId)> {
+        let linked = self.links.values().filter(|link| link.nodes.contains(&node) && link.up[link.end(node)]);
+        linked.map(|link| (link.nodes[1 - link.end(node)], link.id)).collect()
+    }
+
     /// Returns the node at the other end of a link.
     pub fn other_end(&self, link: LinkId, node: usize) -> Option<usize> {
         self.link(link).map(|link| link.nodes[1 - link.end(node)])
@@ -122,6 +131,10 @@ impl World {
                 self.end_silent((a, b));
                 let is_linked = self.network.links.get(&(a, b)).is_some_and(|link| link.up == [true; 2]);
                 let reach = [(a, b), (b, a)].iter().all(|way| !self.network.cut.contains(way));
+                if is_linked && reach {
+                    self.learn_members(a, b);
+                    self.learn_members(b, a);
+                }
                 // The dialler may take a while.
                 if !is_linked
                     && reach
@@ -135,12 +148,16 @@ impl World {
         self.see_what_is_left();
         for node in 0..self.nodes.len() {
             self.leave_when_safe(node);
+            self.step_membership(node);
+        }
+        if self.healed_at.is_some() {
+            self.forget_the_dead();
         }
         self.erase();
         self.schedule(DIAL_MS, Event::Dial);
     }
 
-    fn is_awake(&self, node: usize) -> bool {
+    pub fn is_awake(&self, node: usize) -> bool {
         self.nodes[node].run.is_some() && self.nodes[node].hung_until <= self.now
     }
 
@@ -164,12 +181,15 @@ impl World {
         if self.network.links.get(&pair).is_some_and(|earlier| earlier.ids != ids) {
             self.break_link(pair);
         }
+        if self.refuses(nodes) {
+            return;
+        }
         self.network.next_link += 1;
         let id = LinkId(self.network.next_link);
         let starts = nodes.map(|node| self.nodes[node].starts);
-        let (heard, arrives) = ([self.now; 2], [self.now; 2]);
-        let version = self.nodes[pair.0].wire_version().min(self.nodes[pair.1].wire_version());
-        let link = Link { id, nodes, ids, version, starts, up: [true; 2], heard, arrives };
+        let [heard, arrives, notices] = [[self.now; 2]; 3];
+        let version = self.wire_version(pair.0).min(self.wire_version(pair.1));
+        let link = Link { id, nodes, ids, version, starts, up: [true; 2], heard, arrives, notices };
         self.network.links.insert(pair, link);
         // Before either end sends anything.
         let hellos = nodes.map(|node| self.nodes[node].newest_folds());
@@ -180,6 +200,8 @@ impl World {
             let folds = (version >= WireVersion::V2).then_some(HelloFolds { own, peers });
             self.feed(node, Input::LinkUp { link: id, peer: ids[1 - end], version, folds });
         }
+        self.introduce(pair.0, pair.1, id);
+        self.introduce(pair.1, pair.0, id);
     }
 
     /// Ends one end of a pair's link.
@@ -189,6 +211,23 @@ impl World {
         let (id, node, start) = (link.id, link.nodes[end], link.starts[end]);
         if self.nodes[node].starts == start {
             self.feed(node, Input::LinkDown(id));
+        }
+    }
+
+    /// Ends the link to a node that was forgotten. The other end learns why, if anything reaches it.
+    pub fn end_link_to(&mut self, node: usize, id: NodeId) {
+        let is_it = |link: &&Link| link.nodes.contains(&node) && link.ids[1 - link.end(node)] == id;
+        let Some(&link) = self.network.links.values().find(is_it) else { return };
+        let (end, pair) = (link.end(node), pair(link.nodes[0], link.nodes[1]));
+        let (peer, way) = (link.nodes[1 - end], (node, link.nodes[1 - end]));
+        if !link.up[end] || link.starts[end] != self.nodes[node].starts {
+            return;
+        }
+        self.unlink(pair, end);
+        let is_heard = link.up[1 - end] && link.starts[1 - end] == self.nodes[peer].starts;
+        if is_heard && self.is_awake(peer) && !self.network.cut.contains(&way) {
+            self.told_forgotten(peer, link.ids[end]);
+            self.unlink(pair, 1 - end);
         }
     }
 
@@ -230,6 +269,28 @@ impl World {
             self.schedule(at - now + copy, Event::Deliver { to, link: id, frame: frame.clone() });
         }
         None
+    }
+
+    /// Sends a notice about leaving.
+    pub fn send_notice(&mut self, from: usize, to: usize, link: LinkId, notice: Notice) {
+        let delay = self.rng.random_range(1..40);
+        let now = self.now;
+        if self.network.cut.contains(&(from, to)) {
+            return;
+        }
+        let Some(known) = self.network.links.values_mut().find(|known| known.id == link) else { return };
+        let arrives = &mut known.notices[known.nodes.iter().position(|&node| node == to).unwrap_or(0)];
+        *arrives = (now + delay).max(*arrives);
+        let after = *arrives - now;
+        self.schedule(after, Event::Notice { to, link, notice });
+    }
+
+    pub fn deliver_notice(&mut self, to: usize, link: LinkId, notice: Notice) {
+        let Some(&known) = self.network.link(link) else { return };
+        let end = known.end(to);
+        if known.up[end] && known.starts[end] == self.nodes[to].starts {
+            self.notice(to, (known.nodes[1 - end], known.ids[1 - end]), link, notice);
+        }
     }
 
     pub fn deliver(&mut self, to: usize, link: LinkId, frame: &Bytes) {

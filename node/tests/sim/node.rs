@@ -20,13 +20,12 @@ use starling_web::lane::CommitPoint;
 
 use crate::{
     invariants,
+    membership::{KnownMembers, Membership},
     mutants::Mutant,
     world::{Event, World},
     writer::{Owed, Request},
 };
 
-/// Origins of ended processes that are not folded, at most: few, so that there are many folds.
-const UNFOLDED_MAX: usize = 2;
 /// Entries of a vector in one frame, at most: few, so that vectors are sent in parts.
 const VECTOR_ENTRIES_MAX: usize = 4;
 
@@ -41,6 +40,8 @@ pub struct Run {
     pub own: Option<OriginId>,
     pub inbox: VecDeque<Request>,
     pub tick_at: u64,
+    pub started_at: u64,
+    pub membership: Membership,
     /// Whether the driver knows that a read has failed.
     pub knows_damage: bool,
     /// For a planted bug: the events that each node ever confirmed, on any link.
@@ -86,6 +87,10 @@ pub enum Space {
 #[derive(Debug)]
 pub struct Node {
     pub id: NodeId,
+    /// The ids under which it was forgotten.
+    pub former_ids: Vec<NodeId>,
+    /// The members that its disk lists.
+    pub known: KnownMembers,
     pub disk: Disk,
     pub starts: u32,
     pub skew_ms: i64,
@@ -123,15 +128,6 @@ fn empty_disk(mutant: Option<Mutant>) -> Disk {
 }
 
 impl Node {
-    /// The wire version of the build that was started: each start may be an upgrade, or one taken back.
-    pub fn wire_version(&self) -> WireVersion {
-        if (u32::from(self.id.0[0]) + self.starts).is_multiple_of(4) {
-            WireVersion::V1
-        } else {
-            WireVersion::V2
-        }
-    }
-
     /// The folds that its hello names.
     pub fn newest_folds(&self) -> Vec<Arc<Fold>> {
         self.run.as_ref().map_or_else(Vec::new, |run| run.replica().newest_folds().to_vec())
@@ -140,6 +136,8 @@ impl Node {
     pub fn new(id: NodeId, mutant: Option<Mutant>) -> Self {
         Self {
             id,
+            former_ids: Vec::new(),
+            known: KnownMembers::default(),
             disk: empty_disk(mutant),
             starts: 0,
             skew_ms: 0,
@@ -175,11 +173,28 @@ impl Node {
     /// Whether a session may begin here.
     pub fn serves(&self, now: u64) -> bool {
         let is_sound = self.run.as_ref().is_some_and(|run| !run.is_damaged());
-        is_sound && !self.leaving && self.hung_until <= now
+        is_sound && !self.is_draining() && self.hung_until <= now
+    }
+
+    /// Whether it takes no sessions, because it stops, leaves or was forgotten.
+    pub fn is_draining(&self) -> bool {
+        self.leaving || self.run.as_ref().is_some_and(|run| run.membership.is_draining())
+    }
+
+    /// For a planted bug: loses all that is on its disk.
+    pub fn lose_store(&mut self, mutant: Option<Mutant>) {
+        (self.disk, self.has_store, self.durable) = (empty_disk(mutant), false, VersionVector::default());
     }
 }
 
 impl World {
+    /// The wire version of the build that was started: each start may be an upgrade, or one taken back.
+    pub fn wire_version(&self, node: usize) -> WireVersion {
+        let machine = &self.nodes[node];
+        let is_old = (u32::from(machine.id.0[0]) + machine.starts).is_multiple_of(4);
+        if is_old && !self.is_upgraded { WireVersion::V1 } else { WireVersion::V2 }
+    }
+
     /// Returns the numbers of the nodes that are not gone for ever.
     pub fn members(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|&node| !self.nodes[node].gone).collect()
@@ -191,6 +206,7 @@ impl World {
 
     pub fn start(&mut self, node: usize) {
         let (wall_ms, count, mutant) = (self.wall_ms(node), self.nodes.len(), self.mutant);
+        let unfolded_max = self.folds.unfolded_max;
         let machine = &mut self.nodes[node];
         if machine.gone || machine.run.is_some() {
             return;
@@ -198,9 +214,10 @@ impl World {
         let opened = machine.open().and_then(|store| {
             let store = Arc::new(store);
             let committer = store.guarded(|_| Committer::new(Arc::clone(&store), machine.id, wall_ms))?;
-            Ok((store, committer))
+            let forgotten = store.guarded(|store| store.records()?.forgotten_nodes())?;
+            Ok((store, committer, forgotten))
         });
-        let (store, committer) = match opened {
+        let (store, committer, forgotten) = match opened {
             Ok(opened) => opened,
             // The disk failed again while the store was being opened: the next start finds the store.
             Err(_) if machine.disk.is_failing() => {
@@ -215,6 +232,9 @@ impl World {
             Err(error) => return self.violated(format!("node {node} cannot open its store: {error}")),
         };
         machine.has_store = true;
+        if forgotten.contains(&machine.id) {
+            return self.draw_new_id(node);
+        }
         machine.starts += 1;
         self.origins += 1;
         let held = VersionVector::clone(committer.vector());
@@ -223,7 +243,7 @@ impl World {
         machine.durable.merge(&held);
         let state = StartState { knows_peers: count > 1, is_clustered: true, is_refilling: false };
         let mut core = DriverCore::new(Millis(self.now), held, committer.digests(), state);
-        core.set_unfolded_max(UNFOLDED_MAX);
+        core.set_unfolded_max(unfolded_max);
         core.set_vector_entries_max(VECTOR_ENTRIES_MAX);
         // A disk that fails, or holds damage, is not checked.
         let is_readable = !machine.has_rotten_disk() && !machine.disk.is_failing();
@@ -236,6 +256,8 @@ impl World {
             own: None,
             inbox: VecDeque::new(),
             tick_at: u64::MAX,
+            started_at: self.now,
+            membership: Membership::new(machine.id, &machine.known, forgotten),
             knows_damage: false,
             remembered: BTreeMap::new(),
         });

@@ -68,6 +68,17 @@ fn open(
     })
 }
 
+/// For a planted bug: a vector that takes an origin's entry of its fold.
+fn without_entry(vector: &VersionVector, origin: OriginId) -> VersionVector {
+    match vector.base() {
+        Some(base) => {
+            let entries = vector.difference().filter(|(differs, _)| *differs != origin);
+            VersionVector::over(Arc::clone(base), entries)
+        }
+        None => vector.clone(),
+    }
+}
+
 impl World {
     /// Returns the sessions in the lane of a room on a node.
     pub fn sessions_in(
@@ -146,6 +157,8 @@ impl World {
                 Err(event) => (None, VersionVector::from_iter([event])),
             };
             self.coverage.unknown_folds += u64::from(opened.is_none());
+            let is_older = opened.as_ref().is_some_and(|opened| opened.base_rank() < point.base_rank());
+            self.coverage.older_cursors += u64::from(is_older);
             if let Some(violation) = opened.as_ref().and_then(|read| read_alike(&given, read).err()) {
                 self.violated(violation);
                 return None;
@@ -223,6 +236,9 @@ impl World {
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));
+            if self.mutant == Some(Mutant::LimitZeroRemoves) && limit == Seq::NONE {
+                vector = without_entry(&vector, own);
+            }
         }
         if vector == covered {
             session.delivery.note_cursor();

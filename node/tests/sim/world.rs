@@ -13,7 +13,8 @@ use crate::{
     clients::Client,
     coverage::Coverage,
     faults::{Fault, NODES_MAX},
-    invariants,
+    invariants::{self, folds::Folds},
+    membership::Notice,
     mutants::Mutant,
     network::{Network, Pair},
     node::{Node, Space},
@@ -32,6 +33,7 @@ pub const FAULTS_MIN: u64 = 10;
 pub enum Event {
     Dial,
     Deliver { to: usize, link: LinkId, frame: Bytes },
+    Notice { to: usize, link: LinkId, notice: Notice },
     Tick { node: usize, start: u32 },
     Write { node: usize, start: u32 },
     Feed { node: usize, start: u32, input: Input },
@@ -50,6 +52,7 @@ impl Event {
     fn node(&self) -> Option<usize> {
         match *self {
             Self::Deliver { to: node, .. }
+            | Self::Notice { to: node, .. }
             | Self::Tick { node, .. }
             | Self::Write { node, .. }
             | Self::Feed { node, .. } => Some(node),
@@ -69,8 +72,11 @@ pub struct World {
     pub clients: Vec<Client>,
     pub rooms: Vec<RoomId>,
     pub people: People,
+    pub folds: Folds,
     /// The kinds of fault that this history has.
     pub fault_kinds: Vec<Fault>,
+    /// Whether all builds are of the newest wire version.
+    pub is_upgraded: bool,
     pub coverage: Coverage,
     /// The time at which all faults were mended.
     pub healed_at: Option<u64>,
@@ -100,11 +106,32 @@ impl World {
             1 => 5,
             _ => [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)],
         };
+        let folds = Folds::draw(&mut rng);
         let fault_kinds = Fault::draw(&mut rng);
+        let mut world = Self::with_nodes(rng, count, mutant);
+        (world.folds, world.fault_kinds) = (folds, fault_kinds);
+        world.begin();
+        for client in 0..world.clients.len() {
+            world.schedule(1_000, Event::Client(client));
+        }
+        world.schedule(1_000, Event::People);
+        world.schedule(1_500, Event::Fault);
+        world
+    }
+
+    /// A world in which nothing happens by itself, of nodes of the newest version.
+    pub fn quiet(seed: u64, count: usize) -> Self {
+        let mut world = Self::with_nodes(StdRng::seed_from_u64(seed), count, None);
+        world.is_upgraded = true;
+        world.begin();
+        world
+    }
+
+    fn with_nodes(mut rng: StdRng, count: usize, mutant: Option<Mutant>) -> Self {
         let nodes: Vec<_> = (0..count).map(|_| Node::new(NodeId(rng.random()), mutant)).collect();
         let rooms: Vec<_> = (0..3).map(|_| RoomId(rng.random())).collect();
         let clients = (0..6).map(|n| Client::new(n, rng.random(), rooms[n % rooms.len()])).collect();
-        let mut world = Self {
+        Self {
             rng,
             now: 0,
             queue: BTreeMap::new(),
@@ -114,7 +141,9 @@ impl World {
             clients,
             rooms,
             people: People::default(),
-            fault_kinds,
+            folds: Folds::default(),
+            fault_kinds: Vec::new(),
+            is_upgraded: false,
             coverage: Coverage::default(),
             healed_at: None,
             mutant,
@@ -124,31 +153,24 @@ impl World {
             origins: 0,
             arrivals: Vec::new(),
             violation: None,
-        };
-        for node in 0..world.nodes.len() {
-            world.start(node);
         }
-        for room in world.rooms.clone() {
-            world.request(0, Request::Room(room));
+    }
+
+    fn begin(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.start(node);
         }
-        world.schedule(0, Event::Dial);
-        for client in 0..world.clients.len() {
-            world.schedule(1_000, Event::Client(client));
+        for room in self.rooms.clone() {
+            self.request(0, Request::Room(room));
         }
-        world.schedule(1_000, Event::People);
-        world.schedule(1_500, Event::Fault);
-        world
+        self.schedule(0, Event::Dial);
     }
 
     /// Runs the history to its end: faults, healing, and the checks after it.
     pub fn run(mut self) -> Result<Coverage, String> {
-        while let Some(((at, number), event)) = self.queue.pop_first() {
-            self.now = at;
-            self.coverage.happened(at, number);
-            self.happen(event);
-            if let Some(violation) = self.violation {
-                return Err(format!("at {at} ms: {violation}"));
-            }
+        loop {
+            self.step()?;
+            let at = self.now;
             if self.next_event > EVENTS_MAX {
                 return Err(format!("at {at} ms: {EVENTS_MAX} events: frames beget frames"));
             }
@@ -166,7 +188,17 @@ impl World {
                 }
             }
         }
-        Err("nothing more happens".to_owned())
+    }
+
+    /// Lets the next event happen.
+    pub fn step(&mut self) -> Result<(), String> {
+        let Some(((at, number), event)) = self.queue.pop_first() else {
+            return Err("nothing more happens".to_owned());
+        };
+        self.now = at;
+        self.coverage.happened(at, number);
+        self.happen(event);
+        self.violation.take().map_or(Ok(()), |violation| Err(format!("at {at} ms: {violation}")))
     }
 
     pub fn violated(&mut self, what: String) {
@@ -188,6 +220,7 @@ impl World {
         match event {
             Event::Dial => self.dial(),
             Event::Deliver { to, link, frame } => self.deliver(to, link, &frame),
+            Event::Notice { to, link, notice } => self.deliver_notice(to, link, notice),
             Event::Tick { node, start } if is_current(self, node, start) => self.tick(node),
             Event::Write { node, start } if is_current(self, node, start) => self.write(node),
             Event::Feed { node, start, input } if is_current(self, node, start) => self.feed(node, input),
@@ -203,7 +236,10 @@ impl World {
             Event::Mend(pair) => self.network.mend(pair),
             Event::MakeSpace(node) => self.nodes[node].space = Space::Enough,
             Event::MendDisk(node) => self.mend_disk(node),
-            Event::Stay(node) => self.nodes[node].leaving = false,
+            Event::Stay(node) => {
+                self.nodes[node].leaving = false;
+                self.cancel_leave(node);
+            }
         }
     }
 }

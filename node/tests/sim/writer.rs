@@ -25,7 +25,7 @@ use crate::{
 pub const INBOX_MAX: usize = 24;
 
 /// The defaults of a node in a cluster.
-const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
+pub const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
 
 /// The time for which a peer of an older build stays or is away.
 const OLD_PEER_STAYS_MS: u64 = 700;
@@ -38,6 +38,7 @@ pub enum Request {
     People(Wish, Op),
     Apply(Vec<LogEvent>),
     Fold(Op),
+    Forget(Op),
 }
 
 /// The session of a client that asks: answers to an earlier session never arrive.
@@ -76,11 +77,18 @@ impl World {
         let machine = &mut self.nodes[node];
         let start = machine.starts;
         let has_space = match request {
-            Request::Apply(_) | Request::Fold(_) => machine.space != Space::Nothing,
+            Request::Apply(_) | Request::Fold(_) | Request::Forget(_) => machine.space != Space::Nothing,
             Request::People(wish, _) if wish.may_use_reserve() => machine.space != Space::Nothing,
             Request::Room(_) | Request::Post { .. } | Request::People(..) => machine.space == Space::Enough,
         };
-        let Some(run) = machine.run.as_mut().filter(|run| has_space && run.inbox.len() < INBOX_MAX) else {
+        let is_over = machine.run.as_ref().is_some_and(|run| run.membership.has_ended());
+        let is_of_user = match request {
+            Request::Room(_) | Request::Post { .. } => true,
+            Request::People(wish, _) => !wish.may_use_reserve() || is_over,
+            Request::Apply(_) | Request::Fold(_) | Request::Forget(_) => false,
+        };
+        let is_taken = has_space && !(is_of_user && machine.is_draining());
+        let Some(run) = machine.run.as_mut().filter(|run| is_taken && run.inbox.len() < INBOX_MAX) else {
             return false;
         };
         run.inbox.push_back(request);
@@ -138,6 +146,9 @@ impl World {
         if let Some(run) = self.nodes[node].run.as_mut() {
             run.published = CommitPoint { number: commit.number, vector: Arc::clone(&commit.vector) };
         }
+        if let Err(violation) = invariants::folds::committed(self, node, &commit) {
+            self.violated(violation);
+        }
         self.note_edits(node, &requests, commit.own.as_ref());
         let inputs =
             writer::replication_inputs(commit.own.clone(), commit.received, commit.folded, commit.digests);
@@ -152,6 +163,7 @@ impl World {
         for input in inputs {
             self.feed(node, input);
         }
+        self.forget_nodes(node, &commit.changes);
         for (request, result) in requests.into_iter().zip(commit.results) {
             match (request, result) {
                 (Request::Post { from, id, .. }, result) => self.posted(node, from, id, result),
@@ -215,7 +227,9 @@ impl World {
 fn op(request: &Request) -> Op {
     match request {
         Request::Room(room) => Op::CreateQuickRoom { room: *room, name: None },
-        Request::Post { op, .. } | Request::People(_, op) | Request::Fold(op) => op.clone(),
+        Request::Post { op, .. } | Request::People(_, op) | Request::Fold(op) | Request::Forget(op) => {
+            op.clone()
+        }
         Request::Apply(events) => Op::Received(events.clone()),
     }
 }

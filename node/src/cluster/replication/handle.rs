@@ -111,6 +111,8 @@ pub(super) struct Shared {
     pub(super) peers_know_folds: AtomicBool,
     pub(super) ready: AtomicBool,
     pub(super) refilling: AtomicBool,
+    /// Whether this node takes what its peers write.
+    pub(super) receiving: AtomicBool,
     /// The start of the driver's clock.
     pub(super) started: Instant,
     /// The time of the driver's last run, in milliseconds.
@@ -142,6 +144,7 @@ impl DriverHandle {
             cursor_fold: Mutex::default(),
             peers_know_folds: AtomicBool::new(true),
             ready: AtomicBool::new(ready && !refilling),
+            receiving: AtomicBool::new(true),
             refilling: AtomicBool::new(refilling),
             started: Instant::now(),
             ran_at: AtomicU64::new(0),
@@ -238,6 +241,19 @@ impl DriverHandle {
         let (sender, answer) = oneshot::channel();
         self.send(DriverInput::Holders(vector, sender)).await;
         answer.await.unwrap_or_default()
+    }
+
+    /// Stops taking what peers write, before this node leaves for good: no peer may count on a copy here that nobody takes over.
+    /// Once this returns, nothing more is given to the writer. Peers don't wait for this node then.
+    pub async fn stop_receiving(&self) {
+        self.shared.receiving.store(false, Ordering::SeqCst);
+        // The driver handles one input at a time: whatever it did before is over when it answers.
+        self.holders(VersionVector::default()).await;
+    }
+
+    /// Takes again what peers write.
+    pub fn resume_receiving(&self) {
+        self.shared.receiving.store(true, Ordering::SeqCst);
     }
 
     /// Whether reachable peers hold all of `vector` that this node lacks.

@@ -152,9 +152,14 @@ impl Driver {
         }
     }
 
-    /// The wall clock, and whether this node is stalled: peers don't wait for one that cannot read either.
+    /// The wall clock, and whether this node is stalled: peers don't wait for one that cannot read, or takes nothing more, either.
     fn local_status(&self) -> (u64, bool) {
-        (self.environment.now_ms(), self.writer.is_stalled() || self.store.damage().is_some())
+        let stalled = self.writer.is_stalled() || self.store.damage().is_some() || !self.is_receiving();
+        (self.environment.now_ms(), stalled)
+    }
+
+    fn is_receiving(&self) -> bool {
+        self.handle.shared.receiving.load(Ordering::SeqCst)
     }
 
     fn now(&self) -> Millis {
@@ -319,7 +324,8 @@ impl Driver {
     }
 
     fn apply(&self, events: Vec<Event>) -> Option<Input> {
-        (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
+        let taken = self.is_receiving() && self.writer.try_apply(events);
+        (!taken).then_some(Input::ApplyRefused)
     }
 
     /// Publishes the state that other tasks read. Also decides whether the node has become ready, and then ends a
@@ -366,7 +372,10 @@ impl Driver {
     fn fold(&mut self) {
         // Without a cluster there is nobody else.
         let me = self.cluster_links.as_ref().map_or(NodeId([0; 16]), |(links, _)| links.me());
-        if let Some(plan) = self.core.plan_fold(self.now(), me) {
+        // A node that leaves for good hands over all that it has written: it writes nothing more.
+        if self.is_receiving()
+            && let Some(plan) = self.core.plan_fold(self.now(), me)
+        {
             let decide = Decide::new(move |tables: &Tables<'_>| tables.decide_fold(&plan));
             if !self.writer.try_op(Op::Decide(decide)) {
                 tracing::debug!("the writer has no room for a fold");

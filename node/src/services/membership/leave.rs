@@ -9,7 +9,11 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{MembershipService, list};
-use crate::{cluster::Links, store::Store, texts};
+use crate::{
+    cluster::Links,
+    store::{Decision, Store, Tables},
+    texts,
+};
 
 /// How often a leaving node looks at what is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -69,29 +73,34 @@ pub struct Left {
     pub holders: usize,
 }
 
-/// The other members, as a node that leaves sees them.
+/// The other members, as a node that leaves sees them. Whether it may leave is decided from this alone, here and in the
+/// simulator.
 #[derive(Debug, Default)]
-struct Others {
+pub struct OtherMembers {
     /// All, whether they run or not.
-    members: BTreeSet<NodeId>,
+    pub members: BTreeSet<NodeId>,
     /// Those that say that they leave: nodes that leave don't count for each other.
-    leaving: BTreeSet<NodeId>,
+    pub leaving: BTreeSet<NodeId>,
     /// Those that hold all that is to be handed over.
-    holders: BTreeSet<NodeId>,
+    pub holders: BTreeSet<NodeId>,
 }
 
-impl Others {
+impl OtherMembers {
     fn staying(&self) -> impl Iterator<Item = &NodeId> {
         self.members.difference(&self.leaving)
     }
 
     /// The number of nodes that stay and hold everything.
-    fn holders(&self) -> usize {
+    pub fn holders(&self) -> usize {
         self.staying().filter(|node| self.holders.contains(node)).count()
     }
 
-    /// Whether enough nodes would remain, running or not.
-    fn check(&self, copies: usize) -> Result<(), LeaveRefused> {
+    /// Checks that enough nodes would remain, running or not.
+    ///
+    /// # Errors
+    ///
+    /// If there is no other member, or fewer than `copies` stay.
+    pub fn check(&self, copies: usize) -> Result<(), LeaveRefused> {
         let remaining = self.staying().count();
         if self.members.is_empty() {
             Err(LeaveRefused::Alone)
@@ -115,6 +124,7 @@ pub struct LeavePermit {
 impl Drop for LeavePermit {
     fn drop(&mut self) {
         self.links.set_leaving(false);
+        self.service.context.driver.resume_receiving();
         self.service.set_leaving(None);
     }
 }
@@ -160,14 +170,21 @@ impl MembershipService {
         Ok(LeavePermit { service: Arc::clone(self), links: Arc::clone(links) })
     }
 
+    /// Waits until the writer has committed, or failed to, what it was given before.
+    async fn pass_writer(&self) {
+        let nothing = |_: &Tables<'_>| Ok(Decision::Nothing);
+        // A refusal has passed it, too.
+        let _ = self.context.commit_and_replicate_from_reserve(nothing).await;
+    }
+
     async fn vector(&self) -> Result<VersionVector, LeaveRefused> {
         let read = self.context.read(Store::vector).await;
         read.map_err(|refusal| LeaveRefused::Store(refusal.detail.to_string()))
     }
 
-    async fn others(&self, links: &Links, vector: &VersionVector) -> Others {
+    async fn others(&self, links: &Links, vector: &VersionVector) -> OtherMembers {
         let holders = self.context.driver.holders(vector.clone()).await;
-        Others {
+        OtherMembers {
             members: links.known().into_iter().map(|member| member.node).collect(),
             leaving: links.leaving_peers(),
             holders: holders.into_iter().collect(),
@@ -175,7 +192,7 @@ impl MembershipService {
     }
 
     /// Says which nodes that stay lack something.
-    fn report_missing(&self, others: &Others, progress: &impl Fn(String)) {
+    fn report_missing(&self, others: &OtherMembers, progress: &impl Fn(String)) {
         let report = self.context.driver.report();
         let lack = others.staying().filter(|node| !others.holders.contains(node)).take(NAMED_MAX);
         let lack = lack.map(|node| match report.peers.iter().find(|peer| peer.peer == *node) {
@@ -197,6 +214,9 @@ impl LeavePermit {
     /// If another node has forgotten this one, or the store fails.
     pub async fn finish(self, progress: impl Fn(String)) -> Result<Left, LeaveRefused> {
         let (service, links) = (&self.service, &self.links);
+        // What came later would be on this node and on its writer only, and the writer would count two copies.
+        service.context.driver.stop_receiving().await;
+        service.pass_writer().await;
         let vector = service.vector().await?;
         loop {
             if links.is_forgotten() {
@@ -213,11 +233,12 @@ impl LeavePermit {
             progress(texts::cannot_write_leave(&refusal.detail));
             sleep(LOOK_EVERY).await;
         }
-        // With all that came from others meanwhile.
+        // With that event.
         let vector = service.vector().await?;
         loop {
             let mut others = service.others(links, &vector).await;
-            // A peer that refuses links for that reason holds the event, and with it all that this node wrote.
+            // A peer that refuses links for that reason holds the event, and with it all that this node wrote; what others wrote
+            // was handed over before.
             others.holders.extend(links.forgotten_by());
             if others.holders() >= service.copies {
                 return Ok(Left { holders: others.holders() });
@@ -236,8 +257,8 @@ mod tests {
         ids.iter().map(|&id| NodeId([id; 16])).collect()
     }
 
-    fn others(members: &[u8], leaving: &[u8], holders: &[u8]) -> Others {
-        Others { members: nodes(members), leaving: nodes(leaving), holders: nodes(holders) }
+    fn others(members: &[u8], leaving: &[u8], holders: &[u8]) -> OtherMembers {
+        OtherMembers { members: nodes(members), leaving: nodes(leaving), holders: nodes(holders) }
     }
 
     /// Bad input: the only node, and a node without which too few remain.

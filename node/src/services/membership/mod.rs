@@ -14,12 +14,12 @@ use starling_web::service::Refusal;
 
 pub use self::{
     forget::ForgetRefused,
-    leave::{LeavePermit, LeaveRefused, Left},
+    leave::{LeavePermit, LeaveRefused, Left, OtherMembers},
 };
 use super::ServiceContext;
 use crate::{
     cluster::Links,
-    store::{Decision, Tables},
+    store::{Decision, StoreError, Tables},
 };
 
 /// The membership of a node in its cluster.
@@ -55,13 +55,20 @@ impl MembershipService {
 
     /// Writes that a node is no member any more, and waits until every peer in sync knows, for 250 ms at most.
     async fn write_forgotten(&self, node: NodeId) -> Result<(), Refusal> {
-        let decide = move |tables: &Tables<'_>| {
-            let is_known = tables.records.forgotten_nodes()?.contains(&node);
-            let event = || Decision::one(Scope::cluster(), NodeForgotten { node });
-            Ok(if is_known { Decision::Nothing } else { event() })
-        };
+        let decide = move |tables: &Tables<'_>| decide_forgotten(tables, node);
         self.context.commit_and_replicate_from_reserve(decide).await.map(|_| ())
     }
+}
+
+/// Ends a node's membership for ever, unless it is over already.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+pub fn decide_forgotten(tables: &Tables<'_>, node: NodeId) -> Result<Decision, StoreError> {
+    let is_known = tables.records.forgotten_nodes()?.contains(&node);
+    let event = || Decision::one(Scope::cluster(), NodeForgotten { node });
+    Ok(if is_known { Decision::Nothing } else { event() })
 }
 
 /// Joins names for an error or a line of progress.

@@ -35,6 +35,8 @@ struct Contents {
     /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
     dropped: Vec<Range<usize>>,
     bug: Option<DiskBug>,
+    /// The bytes that were written since the last crash.
+    written_bytes: u64,
 }
 
 /// A bug that can be planted in a disk.
@@ -55,6 +57,11 @@ pub struct Disk(Arc<Mutex<Contents>>);
 pub struct Image(Vec<u8>);
 
 impl Disk {
+    /// The bytes that were written to it since the last crash.
+    pub fn written_bytes(&self) -> u64 {
+        self.contents().written_bytes
+    }
+
     /// Returns an empty disk, with a planted bug if one is given.
     pub fn new(bug: Option<DiskBug>) -> Self {
         Self(Arc::new(Mutex::new(Contents { bug, ..Contents::default() })))
@@ -217,6 +224,7 @@ impl StorageBackend for Disk {
         let written = sectors(&range);
         contents.rotten.retain(|sector| !written.contains(sector));
         contents.unsynced.push(range);
+        contents.written_bytes += data.len() as u64;
         Ok(())
     }
 }

@@ -12,6 +12,11 @@ pub fn given(world: &World, node: usize, vector: &VersionVector) -> Result<(), S
         return Ok(());
     };
     let covered = vector.get(own);
+    if let Some(limit) = run.replica().cursor_limit(Millis(world.now)).filter(|limit| covered > *limit) {
+        return Err(format!(
+            "a cursor of node {node} covers {covered} of its own, and peers confirmed {limit}"
+        ));
+    }
     let elsewhere = |(other, machine): (usize, &crate::node::Node)| {
         other != node && (machine.durable.contains(own, covered) || machine.formerly.contains(own, covered))
     };

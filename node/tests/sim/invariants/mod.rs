@@ -8,12 +8,15 @@ pub mod cursor;
 pub mod damage;
 pub mod digests;
 pub mod folds;
+mod marks;
+pub mod membership;
 mod names;
 mod no_duplicate;
 mod one_order;
 pub mod progress;
 pub mod promised;
 pub mod read_your_writes;
+mod rebuilds;
 mod reference_model;
 mod resume;
 pub mod sequence;
@@ -71,5 +74,8 @@ pub fn check(world: &mut World) -> Result<(), String> {
     names::check(world)?;
     reference_model::check(world)?;
     digests::check(world)?;
-    views::check(world)
+    views::check(world)?;
+    marks::check(world)?;
+    folds::check(world)?;
+    rebuilds::check(world)
 }

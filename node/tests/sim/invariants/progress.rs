@@ -36,6 +36,12 @@ fn waiting(world: &World) -> Option<String> {
     if runs.any(|run| !run.inbox.is_empty()) {
         return Some("something is still to be committed".to_owned());
     }
+    if let Some(node) = world.members().into_iter().find(|&node| world.nodes[node].is_draining()) {
+        return Some(format!("node {node} still leaves, or comes back"));
+    }
+    if let Some(what) = super::membership::differs(world) {
+        return Some(what);
+    }
     let node = world.members().into_iter().find(|&node| world.has_pending_erasures(node))?;
     Some(format!("node {node} has not erased all that it should"))
 }

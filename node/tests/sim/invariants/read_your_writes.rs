@@ -15,7 +15,7 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
         return Ok(());
     }
     for (id, _, in_sync) in run.replica().lag(Millis(world.now)) {
-        let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
+        let peer = world.node_with(id).expect("peers are nodes");
         if in_sync && !copies::holds(world, node, peer, pos) {
             return Err(format!("node {node} answers before node {peer}, which is in sync, has it"));
         }

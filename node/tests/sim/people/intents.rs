@@ -12,18 +12,21 @@ use starling_node::{
     store::{Decide, Decision, Op, RecordsWriter, StoreError, Tables},
 };
 use starling_protocol::{
-    DisplayName, Emoji, MessageId, MessagePosted, MessageText, RoomId, RoomName, Scope, Sender, Topic,
-    UserId,
+    DisplayName, Emoji, EventBody, MessageId, MessagePosted, MessageText, RoomId, RoomName, Scope, Sender,
+    Topic, UserId, VersionVector,
     event::{ProfileChanged, Role, UserDeleted, Visibility, direct_room},
+    folded_vector::SignedSeq,
 };
 use starling_web::service::{ContactAction, NewRoom, RoomUpdate};
 
-use crate::world::World;
+use crate::{mutants::Mutant, world::World};
 
 /// The most rooms with a name in a history.
 const NAMED_MAX: usize = 3;
 /// Edits and deletions concern one of this many newest messages.
 const RECENT: usize = 4;
+/// Earlier vectors that are kept for read marks.
+const SENT_BEFORE_MAX: usize = 6;
 
 fn decide(f: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Op {
     Op::Decide(Decide::new(f))
@@ -112,18 +115,48 @@ impl World {
                 decide(move |tables| change::react(tables, user, id, &emoji, on))
             }
             16..17 => decide(move |tables| change::delete(tables, author, id)),
-            _ => {
-                let run = self.nodes[node].run.as_ref()?;
-                let mark = run.read(|store| match read::mark(store, user, room, id, None) {
-                    Err(Denied::Failed(error)) => Err(error),
-                    mark => Ok(mark.ok()),
-                });
-                let mut mark = mark.flatten()?;
-                mark.over_folds = run.replica().peers_know_folds();
-                decide(move |tables| read::decide(tables, user, &mark))
-            }
+            _ => return self.about_reading(node, user, room, id),
         })
     }
+
+    /// Marks a room as read. The user may have been sent less than the node holds now, also from before a fold.
+    fn about_reading(&mut self, node: usize, user: UserId, room: RoomId, id: MessageId) -> Option<Op> {
+        let held = VersionVector::clone(self.nodes[node].run.as_ref()?.committer.vector());
+        let before = self.people.sent_before.choose(&mut self.rng).cloned();
+        let sent = before.filter(|sent| held.covers(sent) && self.rng.random_bool(0.5));
+        if self.people.sent_before.len() < SENT_BEFORE_MAX {
+            self.people.sent_before.push(held);
+        } else {
+            let replaced = self.rng.random_range(0..SENT_BEFORE_MAX);
+            self.people.sent_before[replaced] = held;
+        }
+        let run = self.nodes[node].run.as_ref()?;
+        let mark = run.read(|store| match read::mark(store, user, room, id, sent.as_ref()) {
+            Err(Denied::Failed(error)) => Err(error),
+            mark => Ok(mark.ok()),
+        });
+        let mut mark = mark.flatten()?;
+        mark.over_folds = run.replica().peers_know_folds();
+        let is_unsigned = self.mutant == Some(Mutant::UnsignedEntries);
+        Some(decide(move |tables| {
+            let decision = read::decide(tables, user, &mark)?;
+            Ok(if is_unsigned { without_signs(decision) } else { decision })
+        }))
+    }
+}
+
+/// For a planted bug: says of all entries of a mark that they are above its fold.
+fn without_signs(mut decision: Decision) -> Decision {
+    let Decision::Write(drafts) = &mut decision else { return decision };
+    for draft in drafts {
+        let EventBody::FoldedReadMarked(mark) = &mut draft.body else { continue };
+        for signed in mark.seen.iter_mut().flat_map(|seen| seen.difference.values_mut()) {
+            if let SignedSeq::Below(seq) = *signed {
+                *signed = SignedSeq::Above(seq);
+            }
+        }
+    }
+    decision
 }
 
 fn about_account(user: UserId) -> Op {

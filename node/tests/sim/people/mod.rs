@@ -6,7 +6,7 @@ mod names;
 
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::{Op, OpResult, Records};
-use starling_protocol::{MessageId, Pos, RoomId, UserId, replica::Until};
+use starling_protocol::{MessageId, NodeId, Pos, RoomId, UserId, VersionVector, replica::Until};
 
 pub use self::names::{Answer, Attempt};
 use crate::{
@@ -30,6 +30,8 @@ pub struct People {
     /// Messages that users wanted to post, with their authors and rooms.
     posts: Vec<(UserId, RoomId, MessageId)>,
     pub promises: Vec<Promise>,
+    /// Vectors of some nodes at earlier times: what a user may have been sent when they read.
+    sent_before: Vec<VersionVector>,
     /// The time of the last fault.
     pub troubled_at: u64,
     /// Whether a node has lost events that it had confirmed.
@@ -70,6 +72,12 @@ impl Wish {
 }
 
 impl People {
+    /// Whether a claim is under way that a node was asked for since its start.
+    pub fn claims_on(&self, node: NodeId, started_at: u64) -> bool {
+        let of_node = |attempt: &&Attempt| attempt.node == node && attempt.since >= started_at;
+        self.attempts.iter().filter(of_node).any(|attempt| attempt.answer.is_none())
+    }
+
     /// Returns the users with an account.
     fn accounts(&self) -> Vec<UserId> {
         let made = |attempt: &&Attempt| matches!(attempt.answer, Some(Answer::Made { .. }));

@@ -1,0 +1,52 @@
+//! Leaving is safe (design, section 3): a node leaves only once enough nodes that stay hold all that it held; and in the end
+//! every node lists the members that live, and no others.
+
+use std::collections::BTreeSet;
+
+use starling_protocol::VersionVector;
+
+use crate::{world::World, writer::DURABILITY};
+
+/// Checks that a node may end its membership: others that have not told it that they leave, too, hold its log.
+pub fn handed_over(world: &World, node: usize, held: &VersionVector) -> Result<(), String> {
+    let run = world.nodes[node].run.as_ref().expect("it runs");
+    let leaving = &run.membership.leaving_peers;
+    let holders =
+        holders(world, node, held).filter(|&other| !leaving.contains(&world.nodes[other].id)).count();
+    if holders < DURABILITY.copies {
+        return Err(format!("node {node} ends its membership while {holders} nodes that stay hold its log"));
+    }
+    Ok(())
+}
+
+/// Checks that a node may go now with its disk.
+pub fn left(world: &World, node: usize) -> Result<(), String> {
+    let holders = holders(world, node, &world.nodes[node].durable).count();
+    if holders < DURABILITY.copies {
+        return Err(format!("node {node} leaves the cluster while {holders} others hold its log"));
+    }
+    Ok(())
+}
+
+/// The other nodes that hold what a node holds, as far as it can know.
+fn holders<'a>(world: &'a World, node: usize, held: &'a VersionVector) -> impl Iterator<Item = usize> + 'a {
+    let holds = move |&other: &usize| {
+        let machine = &world.nodes[other];
+        let mut had = VersionVector::clone(&machine.durable);
+        // Nobody learns of a lost disk before the link to the process before has ended.
+        had.merge(&machine.formerly);
+        other != node && had.covers(held)
+    };
+    world.members().into_iter().filter(holds)
+}
+
+/// Returns the first difference between a list of members and the members that live.
+pub fn differs(world: &World) -> Option<String> {
+    let live = world.live_ids();
+    world.members().into_iter().find_map(|node| {
+        let me = BTreeSet::from([world.nodes[node].id]);
+        let listed = world.nodes[node].run.as_ref()?.membership.listed();
+        let others: BTreeSet<_> = live.difference(&me).copied().collect();
+        (listed != others).then(|| format!("node {node} lists {listed:?} as members, and not {others:?}"))
+    })
+}
