@@ -89,7 +89,7 @@ impl<T: Marked> Comparison<T> {
     pub(crate) fn text(&self, columns: &[Column<T>]) -> String {
         let headings: Vec<_> =
             std::iter::once("").chain(columns.iter().map(|column| column.heading)).chain(["marks"]).collect();
-        let mut table = Table::new(&headings);
+        let mut table = Table::with_remarks(&headings);
         for row in &self.rows {
             let rounds: Vec<&T> = row.rounds.iter().flatten().collect();
             let spreads: Vec<_> = columns
@@ -128,8 +128,7 @@ mod tests {
 
     #[test]
     fn rows_have_median_spread_and_marks() {
-        let measured =
-            |name: &str, rounds: Vec<Option<(f64, Vec<Mark>)>>| Measured { name: name.into(), rounds };
+        let measured = |name: &str, rounds: Vec<Option<Round>>| Measured { name: name.into(), rounds };
         let round = |value| Some(Round(value, Vec::new()));
         let comparison = Comparison::new(
             "some workload".into(),
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!(lines[3], "one    7.0 (6.0-8.0)");
         assert!(lines[4].starts_with("two    1.8 (1.0-2.5)"), "{text}");
         assert!(lines[4].ends_with("FAILED in 1 of 3 INVALID in 1 of 2 (why), varies > 2x"), "{text}");
-        assert!(lines[5].ends_with("-  FAILED in 1 of 1"), "{text}");
+        assert!(lines[5].ends_with(" -  FAILED in 1 of 1"), "{text}");
         assert!(!comparison.passed());
     }
 }

@@ -126,7 +126,7 @@ fn measure_idle(options: &Options, server: &Server) -> Result<Idle, BenchError> 
     let participants = runtime.block_on(measure::prepare(server, &layout, "idle"))?;
     let before = server.process.rss_kib()?;
     let senders = runtime.block_on(measure::connect(&mut driver, server, &layout, participants))?;
-    driver.settle(Duration::from_millis(500), SETTLE_MAX)?;
+    driver.settle()?;
     driver.tally = Tally::new();
     let sent = use_all(&mut driver, &senders, options.messages)?;
     let expected = sent * u64::try_from(options.in_room).expect("at most 100,000");

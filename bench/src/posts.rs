@@ -120,7 +120,7 @@ fn measure_posts(options: &Options, server: &Server, order: IdOrder) -> Result<P
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut driver = Driver::new(options.size, order)?;
     let senders = runtime.block_on(measure::join(&mut driver, server, &layout, "posts"))?;
-    driver.settle(Duration::from_millis(300), Duration::from_secs(60))?;
+    driver.settle()?;
     let stored_before = server.data.as_deref().map(stored_bytes).transpose()?;
     post_before(&mut driver, &senders, options)?;
 

@@ -70,7 +70,7 @@ pub(crate) fn measure(
     rate: f64,
     times: &Times,
 ) -> Result<Deliveries, BenchError> {
-    driver.settle(Duration::from_millis(300), Duration::from_secs(60))?;
+    driver.settle()?;
     driver.tally = Tally::new();
     let begin_ns = driver.now_ns() + 5_000_000;
     let length = times.warmup + times.duration;

@@ -13,12 +13,17 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use super::client::{Client, Progress, SCRATCH_BYTES};
 use super::stamp::{Body, IdOrder, StampedIds};
 use super::tally::Tally;
+use crate::BenchError;
 use crate::dialect::Dialect;
 use crate::number::{count, nanos, splitmix};
 use crate::schedule::Schedule;
 
 /// Events taken from the kernel at once. What is due is sent between any two of them.
 const EVENTS: usize = 512;
+/// Without frames for so long, presence is over.
+const QUIET: Duration = Duration::from_millis(300);
+/// Longest wait for that: a room of ten thousand hears of a hundred million arrivals.
+const SETTLE_MAX: Duration = Duration::from_mins(5);
 /// Stands for the timer.
 const TIMER: u64 = u64::MAX;
 
@@ -129,17 +134,30 @@ impl Driver {
         Ok(true)
     }
 
-    /// Receives until nothing came for `quiet`, `limit` at most. Returns whether it is quiet.
-    pub(crate) fn settle(&mut self, quiet: Duration, limit: Duration) -> io::Result<bool> {
+    /// Receives all that is there.
+    pub(crate) fn receive_pending(&mut self) -> io::Result<()> {
+        while self.turn(0, |_| Ok(()))? {}
+        Ok(())
+    }
+
+    /// Receives until nothing came for [`QUIET`]. An error tells if that takes too long, or a connection is lost.
+    pub(crate) fn settle(&mut self) -> Result<(), BenchError> {
         let begin = Instant::now();
-        while begin.elapsed() < limit {
-            let quiet_ns = nanos(quiet);
-            let turn = Instant::now();
-            if !self.turn(quiet_ns, |_| Ok(()))? && turn.elapsed() >= quiet {
-                return Ok(true);
+        let mut last = begin;
+        while last.elapsed() < QUIET {
+            if self.turn(nanos(QUIET), |_| Ok(()))? {
+                last = Instant::now();
+            }
+            if begin.elapsed() > SETTLE_MAX {
+                return Err(BenchError::Preparation("it does not become quiet".into()));
             }
         }
-        Ok(false)
+        let lost = self.tally.lost_connections;
+        if lost > 0 {
+            let trouble = self.tally.trouble.as_deref().unwrap_or_default();
+            return Err(BenchError::Preparation(format!("{lost} connections were lost: {trouble}")));
+        }
+        Ok(())
     }
 
     /// Posts `window` messages of each sender, as many as [`Self::keep_window`] then keeps unacked.

@@ -1,7 +1,5 @@
 //! Rooms and connections for a measurement: of guests, of people who are logged in, or of clients of another server.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::driver::Driver;
@@ -79,7 +77,7 @@ pub(crate) async fn connect(
         for ((stream, rest), participant) in connected.into_iter().zip(batch) {
             connections.push(driver.add(stream.into_std()?, dialect, participant.room.clone(), rest)?);
         }
-        driver.receive_until(Duration::ZERO, |_| false)?;
+        driver.receive_pending()?;
     }
     let is_sender = |&(number, _): &(usize, usize)| number % layout.in_room() < layout.senders;
     Ok(connections.into_iter().enumerate().filter(is_sender).map(|(_, connection)| connection).collect())

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_search_comes_close() {
-        for capacity in [3.0, 99.0, 100.0, 403.0, 3_357.0, 23_000.0, 199_000.0] {
+        for capacity in [3.0, 99.0, 100.0, 403.0, 3_357.0, 23_000.0, 90_000.0] {
             let (best, steps) = search(capacity);
             let best = best.unwrap();
             assert!(best <= capacity && best >= 0.9 * capacity, "{best} of {capacity}");
