@@ -54,12 +54,12 @@ pub(crate) fn whole(value: f64) -> String {
 }
 
 impl<T: Marked> Comparison<T> {
-    /// What was measured under this title.
+    /// The figures that were measured under this title.
     pub(crate) fn new(title: String, rows: Vec<Measured<T>>) -> Self {
         Self { title, rows }
     }
 
-    /// What was measured in one round under each of these titles, in their order.
+    /// One comparison for each title; a round has the figures in the order of the titles.
     pub(crate) fn split(titles: Vec<String>, measured: &[Measured<Vec<T>>]) -> Vec<Self>
     where
         T: Clone,

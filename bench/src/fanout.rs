@@ -8,6 +8,7 @@ use crate::comparison::{Column, Comparison, Document, decimal, decimals, whole};
 use crate::measure::{self, Deliveries, Driver, IdOrder, Layout, Saturation};
 use crate::options::{body_bytes, many, positive};
 use crate::rounds::{self, Lengths, Rounds};
+use crate::server::Server;
 
 /// One sender, many readers: CPU per delivery, latency, and deliveries a second at saturation
 #[derive(Debug, Args)]
@@ -78,15 +79,16 @@ pub(crate) fn deliveries(
     let rounds = Rounds::new(common)?;
     let times = lengths.times(common.short);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = rounds.alternate(|server, _| {
+    let measure_all = |server: &Server| {
         let at_rate = |(number, &rate): (usize, &f64)| {
             let mut driver = Driver::new(body_bytes, IdOrder::Time)?;
             let label = format!("bench{number}");
             let senders = runtime.block_on(measure::join(&mut driver, server, layout, &label))?;
             measure::measure(&mut driver, server, layout, &senders, rate, &times)
         };
-        rates.iter().enumerate().map(at_rate).collect::<Result<Vec<_>, _>>()
-    });
+        rates.iter().enumerate().map(at_rate).collect::<Result<Vec<_>, BenchError>>()
+    };
+    let measured = rounds.alternate(|starter| starter.with(measure_all));
     let comparisons = Comparison::split(titles, &measured);
     let tables: Vec<_> = comparisons.iter().map(|comparison| comparison.text(&COLUMNS)).collect();
     let text = format!("{}\n\n{}", rounds.machine.text(), tables.join("\n"));
@@ -94,7 +96,7 @@ pub(crate) fn deliveries(
     crate::options::publish(&document, &text, common.json.as_deref())?;
     let slowest = measured.iter().flat_map(|server| server.rounds.iter().flatten().flatten());
     let is_in_time = p99_ms.is_none_or(|limit| slowest.clone().all(|round| round.p99_ms <= limit));
-    Ok(is_in_time && comparisons.iter().all(|comparison| comparison.passed()))
+    Ok(is_in_time && comparisons.iter().all(Comparison::passed))
 }
 
 fn saturate(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
@@ -104,10 +106,9 @@ fn saturate(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
     // A dozen steps, each of which needs only as long as a queue takes to build up.
     times.duration = times.duration.min(std::time::Duration::from_secs(3));
     times.warmup = times.warmup.min(std::time::Duration::from_secs(1));
-    let measured = rounds.alternate(|server, again| {
-        let _ = server;
-        measure::saturate(again, layout, options.size, &times, options.in_time_ms)
-    });
+    times.drain = times.drain.min(std::time::Duration::from_secs(3));
+    let measured = rounds
+        .alternate(|starter| measure::saturate(starter, layout, options.size, &times, options.in_time_ms));
     let title = format!(
         "{} -> {} at the highest rate with p99 <= {} ms, {} B",
         options.senders, options.readers, options.in_time_ms, options.size

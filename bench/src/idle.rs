@@ -18,7 +18,7 @@ use crate::server::Server;
 /// Messages a second of all together, before they rest: low, so that no queue grows.
 const RATE: f64 = 500.0;
 /// Longest wait for presence to be over, and for the last message.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// Memory per idle connection
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ impl Marked for Idle {
 /// Runs it; true if within the limit.
 pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
     let rounds = Rounds::new(&options.common)?;
-    let measured = rounds.alternate(|server, _| measure_idle(options, server));
+    let measured = rounds.alternate(|starter| starter.with(|server| measure_idle(options, server)));
     let is_within = options.max_kib.is_none_or(|limit| {
         measured
             .iter()

@@ -26,7 +26,7 @@ pub(crate) enum Cores {
     Shared,
 }
 
-/// What is said of the machine beside each table.
+/// A description of the machine, for reports.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Machine {
     cores: usize,

@@ -85,7 +85,8 @@ pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
     rounds.want_starling()?;
     let mut comparisons = Vec::with_capacity(options.ids.len());
     for &order in &options.ids {
-        let measured = rounds.alternate(|server, _| measure_posts(options, server, order));
+        let measured =
+            rounds.alternate(|starter| starter.with(|server| measure_posts(options, server, order)));
         let title = format!(
             "{} sockets, a room each, {} outstanding, {} B, {} ids, {} messages before",
             options.sockets,

@@ -67,10 +67,10 @@ pub(crate) struct Measured<T> {
     pub(crate) rounds: Vec<Option<T>>,
 }
 
-/// What is needed to carry out rounds.
+/// The servers and the machine of a comparison.
 pub(crate) struct Rounds {
     servers: Vec<ServerSpec>,
-    rounds: usize,
+    count: usize,
     cores: Cores,
     scratch: PathBuf,
     /// The machine.
@@ -100,10 +100,10 @@ impl Rounds {
             None => options.servers.clone(),
         };
         let cores = Cores::choose(options.cores)?;
-        let rounds = if options.short { 1 } else { usize::try_from(options.rounds).expect("at most 100") };
+        let count = if options.short { 1 } else { usize::try_from(options.rounds).expect("at most 100") };
         Ok(Self {
             servers,
-            rounds,
+            count,
             cores,
             scratch: options.scratch.clone(),
             machine: Machine::describe(cores),
@@ -116,25 +116,20 @@ impl Rounds {
         stranger.map_or(Ok(()), |stranger| Err(BenchError::NoAcks(stranger.name().to_owned())))
     }
 
-    /// Starts the server, measures it and ends it: each in each round, and in the next round the next one first.
-    /// A round that fails is told at once, and does not end the others.
+    /// Measures each server in each round; in the next round the next one comes first. A round that fails is told at
+    /// once, and does not end the others.
     pub(crate) fn alternate<T>(
         &self,
-        mut measure: impl FnMut(&Server, &Again<'_>) -> Result<T, BenchError>,
+        mut measure: impl FnMut(&Starter<'_>) -> Result<T, BenchError>,
     ) -> Vec<Measured<T>> {
         let empty = |spec: &ServerSpec| Measured { name: spec.name().to_owned(), rounds: Vec::new() };
         let mut measured: Vec<_> = self.servers.iter().map(empty).collect();
-        for round in 0..self.rounds {
+        for round in 0..self.count {
             for turn in 0..self.servers.len() {
                 let index = (round + turn) % self.servers.len();
                 let spec = &self.servers[index];
-                eprintln!("round {} of {}: {}", round + 1, self.rounds, spec.name());
-                let again = Again { rounds: self, spec };
-                let result = again.start().and_then(|server| {
-                    let figures = measure(&server, &again)?;
-                    server.end()?;
-                    Ok(figures)
-                });
+                eprintln!("round {} of {}: {}", round + 1, self.count, spec.name());
+                let result = measure(&Starter { rounds: self, spec });
                 if let Err(error) = &result {
                     eprintln!("{}: {error}", spec.name());
                 }
@@ -145,16 +140,22 @@ impl Rounds {
     }
 }
 
-/// Starts one server once more, for measurements that need a fresh one.
-pub(crate) struct Again<'a> {
+/// Starts one of the servers, as often as a measurement wants a fresh one.
+pub(crate) struct Starter<'a> {
     rounds: &'a Rounds,
     spec: &'a ServerSpec,
 }
 
-impl Again<'_> {
-    /// Starts it.
-    pub(crate) fn start(&self) -> Result<Server, BenchError> {
-        Server::start(self.spec, self.rounds.cores, &self.rounds.scratch)
+impl Starter<'_> {
+    /// Starts it, measures it, and ends it.
+    pub(crate) fn with<T>(
+        &self,
+        measure: impl FnOnce(&Server) -> Result<T, BenchError>,
+    ) -> Result<T, BenchError> {
+        let server = Server::start(self.spec, self.rounds.cores, &self.rounds.scratch)?;
+        let measured = measure(&server)?;
+        server.end()?;
+        Ok(measured)
     }
 }
 

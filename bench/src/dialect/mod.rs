@@ -23,7 +23,7 @@ pub(crate) enum Dialect {
     Live,
     /// NATS, core only.
     Nats,
-    /// MQTT 3.1.1 with QoS 0.
+    /// MQTT 3.1.1 with `QoS` 0.
     Mqtt,
 }
 

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1 with QoS 0 as a client needs it: CONNECT, SUBSCRIBE and PUBLISH.
+//! MQTT 3.1.1 with `QoS` 0 as a client needs it: CONNECT, SUBSCRIBE and PUBLISH.
 
 use super::{DialectError, Event, Participant, Post};
 

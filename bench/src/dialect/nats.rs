@@ -22,8 +22,7 @@ pub(super) fn next(bytes: &[u8]) -> Result<Option<(Event<'_>, usize)>, DialectEr
             Ok(payload.filter(|_| bytes.len() >= whole).map(|payload| (Event::Payload(payload), whole)))
         }
         b"PING" => Ok(Some((Event::Ping(b""), start))),
-        b"PONG" | b"+OK" => Ok(Some((Event::Other, start))),
-        [b'I', b'N', b'F', b'O', b' ', ..] => Ok(Some((Event::Other, start))),
+        b"PONG" | b"+OK" | [b'I', b'N', b'F', b'O', b' ', ..] => Ok(Some((Event::Other, start))),
         _ => Err(unexpected(line)),
     }
 }

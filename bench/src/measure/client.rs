@@ -21,7 +21,7 @@ pub(super) struct Client {
     room: String,
     /// The beginning of a frame, until the rest of it arrives.
     held: Vec<u8>,
-    /// What the kernel did not take yet.
+    /// Bytes that the kernel did not take yet.
     unsent: Vec<u8>,
     /// Acks since the last look.
     pub(super) acks: u32,

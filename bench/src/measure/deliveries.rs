@@ -37,21 +37,21 @@ pub(crate) struct Deliveries {
     pub(crate) per_second: f64,
     /// CPU time of the server for each, in µs.
     pub(crate) cpu_us: f64,
-    /// From the intended time of sending to the arrival, in ms.
+    /// Median of the time from the intended sending to the arrival, in ms.
     pub(crate) p50_ms: f64,
-    /// The same.
+    /// 99th percentile of that time, in ms.
     pub(crate) p99_ms: f64,
-    /// CPU time of the server and of the generator, in cores, and of all other processes.
+    /// CPU time of the server, in cores.
     pub(crate) server_cores: f64,
-    /// The same.
+    /// CPU time of the generator, in cores.
     pub(crate) own_cores: f64,
-    /// The same.
+    /// CPU time of all other processes, in cores.
     pub(crate) others_cores: f64,
     /// By how much messages were sent later than intended, 99th percentile, in ms.
     pub(crate) lateness_p99_ms: f64,
     /// The server's resident memory at the end, in KiB.
     pub(crate) rss_kib: u64,
-    /// What must not be believed.
+    /// Reasons not to believe the figures.
     pub(crate) marks: Vec<Mark>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
-/// What must not be believed of a measurement in which `expected` deliveries should have come.
+/// Reasons not to believe a measurement in which `expected` deliveries should have come.
 fn judge(measured: &Deliveries, tally: &Tally, expected: u64) -> Vec<Mark> {
     let mut marks = Vec::new();
     marks.extend(usage::judge(measured.own_cores, measured.others_cores));

@@ -152,10 +152,10 @@ impl Driver {
                 return Err(BenchError::Preparation("it does not become quiet".into()));
             }
         }
-        let lost = self.tally.lost_connections;
-        if lost > 0 {
+        let count = self.tally.lost_connections;
+        if count > 0 {
             let trouble = self.tally.trouble.as_deref().unwrap_or_default();
-            return Err(BenchError::Preparation(format!("{lost} connections were lost: {trouble}")));
+            return Err(BenchError::Preparation(format!("{count} connections were lost: {trouble}")));
         }
         Ok(())
     }

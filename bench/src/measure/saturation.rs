@@ -9,7 +9,7 @@ use super::joining::{Layout, join};
 use super::spread::{Mark, Marked};
 use super::stamp::IdOrder;
 use crate::BenchError;
-use crate::rounds::Again;
+use crate::rounds::Starter;
 
 /// The first rate, in messages a second.
 const RATE_FIRST: f64 = 100.0;
@@ -25,7 +25,7 @@ pub(crate) struct Saturation {
     pub(crate) best: Option<Deliveries>,
     /// The reason why a higher rate was not in time.
     pub(crate) limit: String,
-    /// What must not be believed.
+    /// Reasons not to believe the figures.
     pub(crate) marks: Vec<Mark>,
 }
 
@@ -71,7 +71,7 @@ impl Search {
 /// Searches the highest rate at which the 99th percentile of deliveries is within `p99_ms` and nothing is lost.
 /// Each step has a fresh server, so that none suffers from what another left over.
 pub(crate) fn saturate(
-    again: &Again<'_>,
+    starter: &Starter<'_>,
     layout: &Layout,
     body_bytes: usize,
     times: &Times,
@@ -82,12 +82,11 @@ pub(crate) fn saturate(
     let mut limited_by_generator = false;
     let mut search = Some(Search::START);
     while let Some(step) = search {
-        let server = again.start()?;
-        let mut driver = Driver::new(body_bytes, IdOrder::Time)?;
-        let senders = runtime.block_on(join(&mut driver, &server, layout, "saturate"))?;
-        let measured = measure(&mut driver, &server, layout, &senders, step.rate, times)?;
-        drop(driver);
-        server.end()?;
+        let measured = starter.with(|server| {
+            let mut driver = Driver::new(body_bytes, IdOrder::Time)?;
+            let senders = runtime.block_on(join(&mut driver, server, layout, "saturate"))?;
+            measure(&mut driver, server, layout, &senders, step.rate, times)
+        })?;
         let lost = measured.marks.iter().find(|mark| matches!(mark, Mark::Lost(_)));
         let is_in_time = lost.is_none() && measured.p99_ms <= p99_ms;
         eprintln!(

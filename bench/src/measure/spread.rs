@@ -1,4 +1,4 @@
-//! What several rounds of one measurement say together, and marks on rounds that must not be believed.
+//! Several rounds of one measurement in one figure, and marks on rounds that must not be believed.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub(crate) enum Mark {
 
 /// The figures of one round.
 pub(crate) trait Marked {
-    /// What must not be believed of them.
+    /// Reasons not to believe them.
     fn marks(&self) -> &[Mark];
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Tally {
     pub(crate) delivered: u64,
     /// Deliveries of messages that were due in the window.
     pub(crate) delivered_of_window: u64,
-    /// Acks.
+    /// First acks of messages.
     pub(crate) acked: u64,
     /// Frames that say that something was refused or lost, and the first of them.
     pub(crate) refused: u64,

@@ -30,9 +30,9 @@ pub(crate) struct Sample {
 pub(crate) struct Usage {
     /// The length of the window, in ns.
     window_ns: u64,
-    /// Deliveries.
+    /// Deliveries in the window.
     pub(crate) delivered: u64,
-    /// Acks.
+    /// Acks in the window.
     pub(crate) acked: u64,
     /// CPU time of the server, in cores.
     pub(crate) server_cores: f64,
@@ -86,7 +86,7 @@ impl Usage {
     }
 }
 
-/// What must not be believed where generator and others used so much, in cores.
+/// Reasons not to believe a figure where generator and others used so much, in cores.
 pub(crate) fn judge(own_cores: f64, others_cores: f64) -> Vec<Mark> {
     let invalid = (own_cores > OWN_CORES_MAX)
         .then(|| Mark::Invalid(format!("generator used {own_cores:.2} of a core")));

@@ -38,7 +38,7 @@ struct Connection {
     room: Option<usize>,
     /// The beginning of a request or frame.
     held: Vec<u8>,
-    /// What the kernel did not take yet.
+    /// Bytes that the kernel did not take yet.
     waiting: Vec<u8>,
 }
 
