@@ -1,84 +1,138 @@
-//! `fanout`: measures the server's cost of a delivery, with one sender and many readers in one room on one node.
-//! With `--saturate`, measures the deliveries a second that are possible. For comparison with other servers.
-
-use std::path::PathBuf;
-use std::time::Duration;
+//! `fanout`: few senders and many readers in one room. The server's CPU time for a delivery and its latency, at rates that
+//! are fixed before; with `--saturate`, the deliveries a second that are possible.
 
 use clap::Args;
 
 use crate::BenchError;
-use crate::load::{self, Pace, Plan};
-use crate::node::NodeUrl;
-use crate::options::{body_bytes, many, positive, seconds};
-use crate::process::Process;
+use crate::comparison::{Column, Comparison, Document, decimal, decimals, whole};
+use crate::measure::{self, Deliveries, Driver, IdOrder, Layout, Saturation};
+use crate::options::{body_bytes, many, positive};
+use crate::rounds::{self, Lengths, Rounds};
+use crate::server::Server;
 
 /// One sender, many readers: CPU per delivery, latency, and deliveries a second at saturation
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The node's address
-    #[arg(long, value_name = "URL")]
-    node: NodeUrl,
-    /// The node's process
-    #[arg(long, value_name = "PID")]
-    pid: u32,
+    #[command(flatten)]
+    common: rounds::Options,
+    #[command(flatten)]
+    lengths: Lengths,
     /// Number of readers
     #[arg(long, default_value = "500", value_name = "N", value_parser = many)]
     readers: usize,
-    /// Messages a second
-    #[arg(long, default_value = "20", value_parser = positive, conflicts_with = "saturate")]
-    rate: f64,
-    /// Send as fast as acks allow
+    /// Number of senders, which also receive
+    #[arg(long, default_value = "1", value_name = "N", value_parser = many)]
+    senders: usize,
+    /// Messages a second over all senders; several are measured one after the other
+    #[arg(long, default_value = "20,100,200", value_name = "RATE", value_parser = positive, value_delimiter = ',',
+        conflicts_with = "saturate")]
+    rate: Vec<f64>,
+    /// Search the highest rate that is delivered in time
     #[arg(long)]
     saturate: bool,
-    /// Messages that may wait for their ack while saturating
-    #[arg(long, default_value = "256", value_name = "N", requires = "saturate")]
-    window: u64,
-    /// Seconds of measuring
-    #[arg(long, default_value = "20", value_name = "S", value_parser = seconds)]
-    duration: Duration,
-    /// Seconds of load before measuring
-    #[arg(long, default_value = "2", value_name = "S", value_parser = seconds)]
-    warmup: Duration,
-    /// Longest wait at the end for outstanding messages, in seconds
-    #[arg(long, default_value = "10", value_name = "S", value_parser = seconds)]
-    drain: Duration,
-    /// Characters per body, 1 to 8,000
+    /// With --saturate: in time is a 99th percentile of at most this
+    #[arg(long, default_value = "200", value_name = "MS", value_parser = positive)]
+    in_time_ms: f64,
+    /// On Starling nodes, people who are logged in instead of guests
+    #[arg(long)]
+    logged_in: bool,
+    /// Characters per body; 22 at least
     #[arg(long, default_value = "128", value_name = "BYTES", value_parser = body_bytes)]
     size: usize,
-    /// Fail if the 99th percentile of the delivery latency is above this
-    #[arg(long, value_name = "MS")]
+    /// Fail if the 99th percentile of the delivery latency of any round is above this
+    #[arg(long, value_name = "MS", conflicts_with = "saturate")]
     p99_ms: Option<f64>,
-    /// Report `error` frames without failing
-    #[arg(long)]
-    allow_errors: bool,
-    /// Write the report as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
-/// Runs it; true if all checks passed.
-pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
-    let plan = Plan {
-        title: "fanout",
-        nodes: vec![options.node],
-        rooms: 1,
-        senders: 1,
-        receivers: options.readers,
-        pace: if options.saturate { Pace::Window(options.window) } else { Pace::Rate(options.rate) },
-        warmup: options.warmup,
-        duration: options.duration,
-        drain: options.drain,
-        body_bytes: options.size,
-        seed: 1,
-        resume: false,
-        errors_allowed: options.allow_errors,
-        // `quick` compares lists; reading a million messages back would only delay this.
-        lists: false,
-        p99_limit_ms: options.p99_ms,
-        copied_percent_min: None,
-        processes: vec![Process(options.pid)],
+/// The columns of deliveries at a fixed rate.
+pub(crate) const COLUMNS: [Column<Deliveries>; 3] = [
+    Column { heading: "CPU µs/delivery", figure: |round| Some(round.cpu_us), show: decimals },
+    Column { heading: "p50 ms", figure: |round| Some(round.p50_ms), show: decimals },
+    Column { heading: "p99 ms", figure: |round| Some(round.p99_ms), show: decimals },
+];
+
+/// Runs it; true if no figure has a mark that says that it must not be believed.
+pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
+    let layout =
+        Layout { rooms: 1, senders: options.senders, readers: options.readers, logged_in: options.logged_in };
+    if options.saturate { saturate(options, &layout) } else { at_rates(options, &layout) }
+}
+
+fn at_rates(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
+    let title = |rate: &f64| {
+        format!("{} -> {} at {rate} msg/s, {} B", options.senders, options.readers, options.size)
     };
-    let report = load::drive(&plan).await?;
-    crate::options::publish(&report, &report.text(), options.json.as_deref())?;
-    Ok(report.passed)
+    let titles = options.rate.iter().map(title).collect();
+    deliveries(&options.common, &options.lengths, layout, &options.rate, titles, options.size, options.p99_ms)
+}
+
+/// Measures a layout at each of these rates over all senders, and prints a table for each.
+pub(crate) fn deliveries(
+    common: &rounds::Options,
+    lengths: &Lengths,
+    layout: &Layout,
+    rates: &[f64],
+    titles: Vec<String>,
+    body_bytes: usize,
+    p99_ms: Option<f64>,
+) -> Result<bool, BenchError> {
+    let rounds = Rounds::new(common)?;
+    let times = lengths.times(common.short);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let measure_all = |server: &Server| {
+        let at_rate = |(number, &rate): (usize, &f64)| {
+            let mut driver = Driver::new(body_bytes, IdOrder::Time)?;
+            let label = format!("bench{number}");
+            let senders = runtime.block_on(measure::join(&mut driver, server, layout, &label))?;
+            measure::measure(&mut driver, server, layout, &senders, rate, &times)
+        };
+        rates.iter().enumerate().map(at_rate).collect::<Result<Vec<_>, BenchError>>()
+    };
+    let measured = rounds.alternate(|starter| starter.with(measure_all));
+    let comparisons = Comparison::split(titles, &measured);
+    let tables: Vec<_> = comparisons.iter().map(|comparison| comparison.text(&COLUMNS)).collect();
+    let text = format!("{}\n\n{}", rounds.machine.text(), tables.join("\n"));
+    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
+    crate::options::publish(&document, &text, common.json.as_deref())?;
+    let slowest = measured.iter().flat_map(|server| server.rounds.iter().flatten().flatten());
+    let is_in_time = p99_ms.is_none_or(|limit| slowest.clone().all(|round| round.p99_ms <= limit));
+    Ok(is_in_time && comparisons.iter().all(Comparison::passed))
+}
+
+fn saturate(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
+    let common = &options.common;
+    let rounds = Rounds::new(common)?;
+    let mut times = options.lengths.times(common.short);
+    // A dozen steps, each of which needs only as long as a queue takes to build up.
+    times.duration = times.duration.min(std::time::Duration::from_secs(3));
+    times.warmup = times.warmup.min(std::time::Duration::from_secs(1));
+    times.drain = times.drain.min(std::time::Duration::from_secs(3));
+    let measured = rounds
+        .alternate(|starter| measure::saturate(starter, layout, options.size, &times, options.in_time_ms));
+    let title = format!(
+        "{} -> {} at the highest rate with p99 <= {} ms, {} B",
+        options.senders, options.readers, options.in_time_ms, options.size
+    );
+    let columns = [
+        Column {
+            heading: "deliveries/s",
+            figure: |round: &Saturation| Some(round.best.as_ref()?.per_second),
+            show: whole,
+        },
+        Column {
+            heading: "CPU µs/delivery",
+            figure: |round: &Saturation| Some(round.best.as_ref()?.cpu_us),
+            show: decimals,
+        },
+        Column {
+            heading: "p99 ms",
+            figure: |round: &Saturation| Some(round.best.as_ref()?.p99_ms),
+            show: decimal,
+        },
+    ];
+    let comparisons = [Comparison::new(title, measured)];
+    let text = format!("{}\n\n{}", rounds.machine.text(), comparisons[0].text(&columns));
+    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
+    crate::options::publish(&document, &text, common.json.as_deref())?;
+    Ok(comparisons[0].passed())
 }

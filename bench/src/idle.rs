@@ -1,167 +1,161 @@
-//! `idle`: measures the server's memory for an idle connection.
-//! Opens many connections to small rooms, so that presence frames stay few, and compares resident memory before and after.
+//! `idle`: the server's memory for a connection that was used and then rests: each of many connections, in small rooms, sends
+//! and receives some messages; after a pause the resident memory is compared with that before.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use crate::BenchError;
-use crate::http::query_escaped;
-use crate::node::NodeUrl;
-use crate::number::{count, float, grouped, round3};
-use crate::options::many;
-use crate::process::{self, Process};
-use crate::rooms;
-use crate::wire::Incoming;
-use crate::ws::{self, Outbox, Reader, Scratch, frame};
+use crate::comparison::{Column, Comparison, Document, decimal, decimals};
+use crate::measure::{self, Driver, IdOrder, Layout, Mark, Marked, Tally};
+use crate::number::{count, float, grouped, nanos, ratio, round3};
+use crate::options::{body_bytes, many, seconds};
+use crate::rounds::{self, Rounds};
+use crate::schedule::Schedule;
+use crate::server::Server;
 
-/// Guests in one room, at most: each hears of all others, which is quadratic.
-const ROOM_GUESTS_MAX: usize = 10;
-/// Handshakes under way at a time.
-const CONNECTING_MAX: usize = 16;
-/// Rest after the last welcome, before memory is read.
-const REST: Duration = Duration::from_secs(3);
-/// Longest wait for the last welcome.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(30);
+/// Messages a second of all together, before they rest: low, so that no queue grows.
+const RATE: f64 = 500.0;
+/// Longest wait for presence to be over, and for the last message.
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// Memory per idle connection
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The node's address
-    #[arg(long, value_name = "URL")]
-    node: NodeUrl,
-    /// The node's process
-    #[arg(long, value_name = "PID")]
-    pid: u32,
+    #[command(flatten)]
+    common: rounds::Options,
     /// Number of connections
     #[arg(long, default_value = "2000", value_name = "N", value_parser = many)]
     connections: usize,
-    /// Number of rooms; more are created so that none has over ten guests
-    #[arg(long, default_value = "200", value_name = "N", value_parser = many)]
-    rooms: usize,
-    /// Fail if a connection costs more
+    /// Connections in a room: each hears of all others
+    #[arg(long, default_value = "10", value_name = "N", value_parser = many)]
+    in_room: usize,
+    /// Messages that each sends before it rests; it receives those of its room
+    #[arg(long, default_value = "10", value_name = "N")]
+    messages: u32,
+    /// Seconds of rest before memory is read
+    #[arg(long, default_value = "60", value_name = "S", value_parser = seconds)]
+    rest: Duration,
+    /// On Starling nodes, people who are logged in instead of guests
+    #[arg(long)]
+    logged_in: bool,
+    /// Characters per body; 22 at least
+    #[arg(long, default_value = "128", value_name = "BYTES", value_parser = body_bytes)]
+    size: usize,
+    /// Fail if a connection costs more in any round
     #[arg(long, value_name = "KIB")]
     max_kib: Option<f64>,
-    /// Write the report as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
+/// The figures of one measurement.
+#[derive(Debug, Clone, Serialize)]
+struct Idle {
     connections: u64,
-    /// Connections that were lost while they rested.
-    lost: u64,
-    rooms: u64,
+    /// Before the first connection; with accounts, after they were registered.
     rss_before_kib: u64,
     rss_after_kib: u64,
     kib_per_connection: f64,
-    passed: bool,
+    marks: Vec<Mark>,
 }
 
-/// The data shared by the tasks of the connections.
-struct Shared {
-    scratch: RefCell<Scratch>,
-    welcomed: Cell<usize>,
-    lost: Cell<u64>,
+impl Marked for Idle {
+    fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
 }
 
 /// Runs it; true if within the limit.
-pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
-    process::raise_open_files();
-    let server = Process(options.pid);
-    let needed = options.connections.div_ceil(ROOM_GUESTS_MAX).max(options.rooms);
-    let mut room_ids = Vec::with_capacity(needed);
-    for _ in 0..needed {
-        room_ids.push(rooms::create(&options.node).await?);
-    }
-    let before = server.rss_kib()?;
-    let shared =
-        Rc::new(Shared { scratch: RefCell::new(Scratch::new()), welcomed: Cell::new(0), lost: Cell::new(0) });
-    stream::iter(0..options.connections)
-        .map(|index| open(&options.node, &room_ids[index % room_ids.len()], index))
-        .buffer_unordered(CONNECTING_MAX)
-        .try_for_each(|(reader, outbox)| {
-            tokio::task::spawn_local(rest(Rc::clone(&shared), reader, outbox));
-            std::future::ready(Ok(()))
-        })
-        .await?;
-    let started = Instant::now();
-    while shared.welcomed.get() < options.connections {
-        if started.elapsed() > WELCOME_TIMEOUT {
-            return Err(BenchError::NoWelcome(options.connections - shared.welcomed.get()));
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(REST).await;
-    let after = server.rss_kib()?;
+pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
+    let rounds = Rounds::new(&options.common)?;
+    let measured = rounds.alternate(|starter| starter.with(|server| measure_idle(options, server)));
+    let is_within = options.max_kib.is_none_or(|limit| {
+        measured
+            .iter()
+            .flat_map(|server| server.rounds.iter().flatten())
+            .all(|round| round.kib_per_connection <= limit)
+    });
+    let title = format!(
+        "{} connections, {} in a room, after {} messages of each and {} s of rest",
+        grouped(u64::try_from(options.connections()).expect("at most 100,000")),
+        options.in_room,
+        options.messages,
+        options.rest().as_secs_f64()
+    );
+    let columns = [
+        Column { heading: "KiB each", figure: |round: &Idle| Some(round.kib_per_connection), show: decimals },
+        Column {
+            heading: "base MiB",
+            figure: |round| Some(float(round.rss_before_kib) / 1024.0),
+            show: decimal,
+        },
+        Column {
+            heading: "after MiB",
+            figure: |round| Some(float(round.rss_after_kib) / 1024.0),
+            show: decimal,
+        },
+    ];
+    let comparisons = [Comparison::new(title, measured)];
+    let text = format!("{}\n\n{}", rounds.machine.text(), comparisons[0].text(&columns));
+    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
+    crate::options::publish(&document, &text, options.common.json.as_deref())?;
+    Ok(is_within && comparisons[0].passed())
+}
 
-    let connections = u64::try_from(options.connections).expect("at most 100,000");
-    let each = round3((float(after) - float(before)) / float(connections));
-    let report = Report {
+impl Options {
+    fn rest(&self) -> Duration {
+        if self.common.short { self.rest.min(Duration::from_secs(2)) } else { self.rest }
+    }
+
+    /// Whole rooms, at least as many as wanted.
+    fn connections(&self) -> usize {
+        let wanted = if self.common.short { self.connections.min(200) } else { self.connections };
+        wanted.next_multiple_of(self.in_room)
+    }
+}
+
+fn measure_idle(options: &Options, server: &Server) -> Result<Idle, BenchError> {
+    let layout = Layout {
+        rooms: options.connections() / options.in_room,
+        senders: options.in_room,
+        readers: 0,
+        logged_in: options.logged_in,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut driver = Driver::new(options.size, IdOrder::Time)?;
+    let participants = runtime.block_on(measure::prepare(server, &layout, "idle"))?;
+    let before = server.process.rss_kib()?;
+    let senders = runtime.block_on(measure::connect(&mut driver, server, &layout, participants))?;
+    driver.settle()?;
+    driver.tally = Tally::new();
+    let sent = use_all(&mut driver, &senders, options.messages)?;
+    let expected = sent * u64::try_from(options.in_room).expect("at most 100,000");
+    driver.receive_until(SETTLE_MAX, |tally| tally.delivered >= expected || tally.lost_connections > 0)?;
+    driver.receive_until(options.rest(), |_| false)?;
+    let after = server.process.rss_kib()?;
+
+    let tally = &driver.tally;
+    let connections = count(&senders);
+    let mut marks = Vec::new();
+    if tally.delivered != expected || tally.refused > 0 || tally.lost_connections > 0 {
+        let trouble = tally.trouble.as_deref().unwrap_or("no answer");
+        marks.push(Mark::Lost(format!("{} of {expected} delivered; {trouble:.80}", tally.delivered)));
+    }
+    Ok(Idle {
         connections,
-        lost: shared.lost.get(),
-        rooms: count(&room_ids),
         rss_before_kib: before,
         rss_after_kib: after,
-        kib_per_connection: each,
-        passed: shared.lost.get() == 0 && options.max_kib.is_none_or(|limit| each <= limit),
-    };
-    crate::options::publish(&report, &report.text(options.max_kib), options.json.as_deref())?;
-    Ok(report.passed)
+        kib_per_connection: round3(ratio(float(after) - float(before), float(connections))),
+        marks,
+    })
 }
 
-impl Report {
-    fn text(&self, limit: Option<f64>) -> String {
-        format!(
-            "idle: {} connections in {} rooms\n\n  RSS before  {} KiB\n  RSS after   {} KiB\n  \
-             each        {:.2} KiB{}\n  lost        {}\n\n{}\n",
-            grouped(self.connections),
-            grouped(self.rooms),
-            grouped(self.rss_before_kib),
-            grouped(self.rss_after_kib),
-            self.kib_per_connection,
-            limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default(),
-            self.lost,
-            if self.passed { "passed" } else { "FAILED" }
-        )
-    }
-}
-
-async fn open(node: &NodeUrl, room: &str, index: usize) -> Result<(Reader, Outbox), BenchError> {
-    let path =
-        format!("/ws?roomID={}&username={}", query_escaped(room), query_escaped(&format!("idle-{index}")));
-    let (reader, write) = ws::connect_patiently(node, &path).await?;
-    let outbox = Outbox::default();
-    outbox.attach(write);
-    Ok((reader, outbox))
-}
-
-/// Keeps a connection idle: counts its welcome and answers pings.
-async fn rest(shared: Rc<Shared>, mut reader: Reader, outbox: Outbox) {
-    loop {
-        let turn = poll_fn(|cx| {
-            outbox.poll_flush(cx);
-            reader.poll_frames(cx, &mut shared.scratch.borrow_mut(), |frame| match frame.opcode {
-                frame::PING => outbox.push(frame::PONG, frame.payload),
-                frame::TEXT if is_welcome(frame.payload) => shared.welcomed.set(shared.welcomed.get() + 1),
-                _ => {}
-            })
-        });
-        if turn.await.is_err() {
-            shared.lost.set(shared.lost.get() + 1);
-            return;
-        }
-        outbox.flush();
-    }
-}
-
-fn is_welcome(frame: &[u8]) -> bool {
-    serde_json::from_slice::<Incoming<'_>>(frame).is_ok_and(|incoming| incoming.kind.as_str() == "welcome")
+/// Lets each connection send so many messages; returns how many there were.
+fn use_all(driver: &mut Driver, senders: &[usize], messages: u32) -> Result<u64, BenchError> {
+    let total = count(senders) * u64::from(messages);
+    let begin_ns = driver.now_ns();
+    let length = Duration::from_secs_f64(float(total) / RATE);
+    let schedule = Schedule::new(RATE, senders.len(), begin_ns, length, 1);
+    driver.run_all(schedule, senders.to_vec(), begin_ns + nanos(length))?;
+    Ok(driver.tally.sent)
 }

@@ -35,24 +35,13 @@ impl IdCodec {
 
     /// The id of message `number`.
     pub(crate) fn encode(self, number: u32) -> [u8; ID_BYTES] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let low = ((u64::from(number).wrapping_mul(ODD) & LOW_MASK) ^ self.low_salt) | VARIANT;
-        let bits = (u128::from(self.high(number)) << 64) | u128::from(low);
-        let mut text = [b'-'; ID_BYTES];
-        let places = (0..ID_BYTES).filter(|place| !DASHES.contains(place));
-        for (place, byte) in places.zip(nibbles(bits)) {
-            text[place] = HEX[usize::from(byte)];
-        }
-        text
+        text(self.high(number), low)
     }
 
     /// The number in `id`, or `None` if this run did not make it.
     pub(crate) fn decode(self, id: &[u8]) -> Option<u32> {
-        if id.len() != ID_BYTES || DASHES.iter().any(|&dash| id[dash] != b'-') {
-            return None;
-        }
-        let high = hex(&id[..8])? << 32 | hex(&id[9..13])? << 16 | hex(&id[14..18])?;
-        let low = hex(&id[19..23])? << 48 | hex(&id[24..])?;
+        let (high, low) = halves(id)?;
         if low & !LOW_MASK != VARIANT {
             return None;
         }
@@ -68,13 +57,35 @@ impl IdCodec {
     }
 }
 
+/// A UUID of these halves as text.
+pub(crate) fn text(high: u64, low: u64) -> [u8; ID_BYTES] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    let mut text = [b'-'; ID_BYTES];
+    let places = (0..ID_BYTES).filter(|place| !DASHES.contains(place));
+    for (place, byte) in places.zip(nibbles(bits)) {
+        text[place] = HEX[usize::from(byte)];
+    }
+    text
+}
+
+/// The halves of a UUID; `None` if the text is none.
+pub(crate) fn halves(id: &[u8]) -> Option<(u64, u64)> {
+    if id.len() != ID_BYTES || DASHES.iter().any(|&dash| id[dash] != b'-') {
+        return None;
+    }
+    let high = hex(&id[..8])? << 32 | hex(&id[9..13])? << 16 | hex(&id[14..18])?;
+    let low = hex(&id[19..23])? << 48 | hex(&id[24..])?;
+    Some((high, low))
+}
+
 /// The 32 hexadecimal digits of `bits`, highest first.
 fn nibbles(bits: u128) -> impl Iterator<Item = u8> {
     bits.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf])
 }
 
 /// Up to 16 hexadecimal digits as a number.
-fn hex(text: &[u8]) -> Option<u64> {
+pub(crate) fn hex(text: &[u8]) -> Option<u64> {
     let mut value = 0;
     let mut valid = true;
     for &character in text {

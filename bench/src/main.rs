@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 
 mod attack;
 mod check;
+mod comparison;
+mod dialect;
 mod fanout;
 mod flood;
 mod http;
@@ -15,13 +17,21 @@ mod idle;
 mod ids;
 mod latency;
 mod load;
+mod machine;
+mod measure;
 mod node;
 mod number;
 mod options;
+mod pairs;
+mod peer;
 mod people;
+mod posts;
 mod process;
 mod quick;
 mod rooms;
+mod rounds;
+mod schedule;
+mod server;
 mod start;
 mod table;
 mod wire;
@@ -39,10 +49,13 @@ struct Cli {
 enum Command {
     Quick(quick::Options),
     Fanout(fanout::Options),
+    Pairs(pairs::Options),
+    Posts(posts::Options),
     Idle(idle::Options),
     Start(start::Options),
     Flood(flood::Options),
     Attack(attack::Options),
+    Peer(peer::Options),
 }
 
 /// Why a run could not be carried out.
@@ -57,15 +70,18 @@ enum BenchError {
     /// Somebody could not be registered or let into a room.
     #[error(transparent)]
     Http(#[from] http::HttpError),
-    /// An idle connection could not be made.
+    /// A connection could not be made.
     #[error(transparent)]
     Connect(#[from] ws::ConnectError),
-    /// Idle connections were made but not all welcomed.
-    #[error("{0} connections were not welcomed within 30 s")]
-    NoWelcome(usize),
-    /// A start could not be measured.
+    /// A server that acknowledges nothing was to be measured by its acks.
+    #[error("{0} acknowledges nothing: only Starling nodes do")]
+    NoAcks(String),
+    /// Messages that come before a measurement did not arrive.
+    #[error("{0}")]
+    Preparation(String),
+    /// A server is not there.
     #[error(transparent)]
-    Start(#[from] start::StartError),
+    Start(#[from] server::StartError),
     /// A process could not be observed.
     #[error(transparent)]
     Process(#[from] process::ProcessError),
@@ -77,11 +93,14 @@ enum BenchError {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Quick(options) => on_one_thread(quick::run(options)),
-        Command::Fanout(options) => on_one_thread(fanout::run(options)),
-        Command::Idle(options) => on_one_thread(idle::run(options)),
+        Command::Fanout(options) => fanout::run(&options),
+        Command::Pairs(options) => pairs::run(&options),
+        Command::Posts(options) => posts::run(&options),
+        Command::Idle(options) => idle::run(&options),
         Command::Start(options) => start::run(&options),
         Command::Flood(options) => on_one_thread(flood::run(options)),
         Command::Attack(options) => on_one_thread(attack::run(options)),
+        Command::Peer(options) => peer::run(&options),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

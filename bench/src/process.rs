@@ -1,4 +1,4 @@
-//! CPU time and resident memory of a process, from `/proc`.
+//! CPU time, resident memory and written bytes of a process, from `/proc`.
 //! Also ends processes by their id, and raises this one's limit of open files.
 
 use std::fs;
@@ -45,9 +45,14 @@ impl Process {
         Ok(Duration::from_millis(ticks * 1_000 / per_second))
     }
 
-    /// Resident memory now, in KiB.
+    /// Resident memory now, in KiB. Exact, unlike that of `status`; readable for the same user only.
     pub(crate) fn rss_kib(self) -> Result<u64, ProcessError> {
-        rss_kib(&self.read("status")?).ok_or(self.malformed("status"))
+        number_of(&self.read("smaps_rollup")?, "Rss:").ok_or(self.malformed("smaps_rollup"))
+    }
+
+    /// Bytes that it caused to be written to disk so far.
+    pub(crate) fn written_bytes(self) -> Result<u64, ProcessError> {
+        number_of(&self.read("io")?, "write_bytes:").ok_or(self.malformed("io"))
     }
 
     /// Asks it to end, as an operator would.
@@ -85,9 +90,9 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// `VmRSS` of a `/proc/PID/status`, in KiB.
-fn rss_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The first number of the line that begins with `name`.
+fn number_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -99,15 +104,18 @@ mod tests {
     fn the_kernels_text_is_read() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 10 0 0 0 125 50 0 0 20 0 3 0 100 1 2";
         assert_eq!(cpu_ticks(stat), Some(175));
-        assert_eq!(rss_kib("Name:\tx\nVmRSS:\t    5120 kB\nThreads:\t1\n"), Some(5_120));
+        let rollup = "00400000-7ffd [rollup]\nRss:                5120 kB\nPss:                 600 kB\n";
+        assert_eq!(number_of(rollup, "Rss:"), Some(5_120));
+        assert_eq!(number_of("rchar: 1\nwchar: 2\nwrite_bytes: 4096\n", "write_bytes:"), Some(4_096));
         assert_eq!(cpu_ticks("nothing"), None);
-        assert_eq!(rss_kib("Name:\tx\n"), None);
+        assert_eq!(number_of("Pss: 1 kB\n", "Rss:"), None);
     }
 
     #[test]
     fn this_process_is_visible() {
         assert!(Process::own().rss_kib().unwrap() > 0);
         Process::own().cpu_time().unwrap();
+        Process::own().written_bytes().unwrap();
         assert!(Process(u32::MAX).terminate().is_err());
     }
 }

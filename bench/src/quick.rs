@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::BenchError;
-use crate::load::{self, Pace, Plan};
+use crate::load::{self, Plan};
 use crate::node::NodeUrl;
 use crate::options::{body_bytes, many, positive, seconds};
 use crate::process::Process;
@@ -73,7 +73,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         rooms: options.rooms,
         senders: options.senders,
         receivers: options.receivers,
-        pace: Pace::Rate(options.rate),
+        rate: options.rate,
         warmup: options.warmup,
         duration: options.duration,
         drain: options.drain,

@@ -2,29 +2,19 @@
 //! Each run has a fresh data directory. Blocking on purpose: nothing else happens meanwhile.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::BenchError;
-use crate::http::{Head, head_end};
 use crate::number::{float, round3};
 use crate::options::many;
-use crate::process::Process;
+use crate::server::{Readiness, ServerProcess, free_address};
 
-/// Pause between two looks at `/readyz`.
-const POLL: Duration = Duration::from_millis(1);
-/// A node that is not ready by then has failed.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A node that has not ended by then, after SIGTERM, is killed and the run fails.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rest after readiness before memory is read.
 const REST: Duration = Duration::from_secs(2);
 
@@ -51,25 +41,6 @@ pub(crate) struct Options {
     more: Vec<OsString>,
 }
 
-/// Why a start could not be measured.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// The server could not be started, or its directory not be made.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// It ended by itself, or was not ready within 30 s.
-    #[error("{what}; its output ends with:\n{log}")]
-    NotReady {
-        /// A description.
-        what: String,
-        /// The end of what it printed.
-        log: String,
-    },
-    /// It did not end within 30 s of SIGTERM.
-    #[error("it did not end within 30 s of SIGTERM and was killed")]
-    NotEnded,
-}
-
 #[derive(Debug, Serialize)]
 struct Report {
     runs_ms: Vec<f64>,
@@ -89,7 +60,12 @@ pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
     let mut resident_kib = 0;
     for index in 0..options.runs {
         let home = tempfile::tempdir()?;
-        let mut server = Server::start(options, home.path())?;
+        let address = free_address()?;
+        let mut command = Command::new(&options.binary);
+        command.arg("serve").arg("--listen").arg(address.to_string());
+        command.arg("--data-dir").arg(home.path().join("data")).args(&options.more);
+        let mut server =
+            ServerProcess::start(command, address, Readiness::Readyz, home.path().join("output.log"))?;
         ready_ms.push(millis(server.wait_until_ready()?));
         if index + 1 == options.runs {
             sleep(REST);
@@ -128,93 +104,6 @@ impl Report {
             self.end_max_ms,
             if self.passed { "passed" } else { "FAILED" }
         )
-    }
-}
-
-/// A server that was started here; killed if it is dropped before it ended.
-struct Server {
-    child: Child,
-    began: Instant,
-    address: SocketAddr,
-    log: PathBuf,
-}
-
-impl Server {
-    fn start(options: &Options, home: &Path) -> Result<Self, StartError> {
-        // Free now; that somebody else takes it within a moment is unlikely, and would be seen.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let log = home.join("output.log");
-        let output = File::create(&log)?;
-        let mut command = Command::new(&options.binary);
-        command.arg("serve").arg("--listen").arg(address.to_string());
-        command.arg("--data-dir").arg(home.join("data")).args(&options.more);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let began = Instant::now();
-        Ok(Self { child: command.spawn()?, began, address, log })
-    }
-
-    fn process(&self) -> Process {
-        Process(self.child.id())
-    }
-
-    /// The time from its start until `/readyz` said 200.
-    fn wait_until_ready(&mut self) -> Result<Duration, StartError> {
-        loop {
-            if self.is_ready() {
-                return Ok(self.began.elapsed());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(self.not_ready(format!("the server ended with {status}")));
-            }
-            if self.began.elapsed() > READY_TIMEOUT {
-                return Err(self.not_ready("the server was not ready within 30 s".into()));
-            }
-            sleep(POLL);
-        }
-    }
-
-    fn is_ready(&self) -> bool {
-        let ask = || -> io::Result<Vec<u8>> {
-            let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(1))?;
-            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            let host = self.address;
-            write!(stream, "GET /readyz HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer)?;
-            Ok(answer)
-        };
-        let Ok(answer) = ask() else { return false };
-        let head = head_end(&answer).and_then(|end| Head::parse(&answer[..end]));
-        head.is_some_and(|head| head.status == 200)
-    }
-
-    fn not_ready(&self, what: String) -> StartError {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        let log = lines[lines.len().saturating_sub(20)..].join("\n");
-        StartError::NotReady { what, log }
-    }
-
-    /// Ends it as an operator would; the time that it took.
-    fn end(mut self) -> Result<Duration, BenchError> {
-        let began = Instant::now();
-        self.process().terminate()?;
-        while began.elapsed() < END_TIMEOUT {
-            if self.child.try_wait().map_err(StartError::from)?.is_some() {
-                return Ok(began.elapsed());
-            }
-            sleep(POLL);
-        }
-        Err(StartError::NotEnded.into())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
     }
 }
 

@@ -1,16 +1,23 @@
-//! Tables of text: names on the left, numbers aligned on the right.
+//! Tables of text: names on the left, numbers aligned on the right; remarks behind them on the left again.
 //! Only lays out; what is in the cells is the reports' business.
 
 /// A table with a line of headings.
 #[derive(Debug)]
 pub(crate) struct Table {
     lines: Vec<Vec<String>>,
+    /// Whether the last column holds text.
+    remarks: bool,
 }
 
 impl Table {
     /// A table with these headings; the first is that of the names.
     pub(crate) fn new(headings: &[&str]) -> Self {
-        Self { lines: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+        Self { lines: vec![headings.iter().map(|&heading| heading.to_owned()).collect()], remarks: false }
+    }
+
+    /// As [`Self::new`], but the last column holds text.
+    pub(crate) fn with_remarks(headings: &[&str]) -> Self {
+        Self { remarks: true, ..Self::new(headings) }
     }
 
     /// Adds a line.
@@ -30,8 +37,8 @@ impl Table {
             let mut shown = String::from(" ");
             for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
                 let padding = " ".repeat(width - cell.chars().count());
-                let (before, after) =
-                    if column == 0 { ("", padding.as_str()) } else { (padding.as_str(), "") };
+                let is_text = column == 0 || (self.remarks && column + 1 == columns);
+                let (before, after) = if is_text { ("", padding.as_str()) } else { (padding.as_str(), "") };
                 shown.extend([" ", before, cell, after, " "]);
             }
             text.push_str(shown.trim_end());
@@ -52,5 +59,12 @@ mod tests {
         table.row("delivery", ["30".into(), String::new()]);
         let expected = "            count   p50\n  ack       1,000  0.50\n  delivery     30\n";
         assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn remarks_are_on_the_left() {
+        let mut table = Table::with_remarks(&["", "p50", "remarks"]);
+        table.row("ack", ["10.0".into(), "x".into()]);
+        assert_eq!(table.render(), "        p50  remarks\n  ack  10.0  x\n");
     }
 }

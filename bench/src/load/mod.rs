@@ -1,5 +1,5 @@
 //! The load on nodes: guests with sockets, messages on a schedule, and the account of what became of them.
-//! `quick` and `fanout` describe a [`Plan`]; [`drive`] carries it out. All on one thread, to leave the rest to the nodes.
+//! `quick` describes a [`Plan`]; [`drive`] carries it out. All on one thread, to leave the rest to the nodes.
 
 mod body;
 mod frame_ring;
@@ -8,11 +8,10 @@ mod pacer;
 mod phases;
 mod plan;
 mod report;
-mod schedule;
 mod session;
 mod shared;
 mod state;
 
 pub(crate) use phases::{LoadError, drive};
-pub(crate) use plan::{Pace, Plan};
+pub(crate) use plan::Plan;
 pub(crate) use report::Report;

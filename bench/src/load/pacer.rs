@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use tokio::io::unix::AsyncFd;
 
-use super::schedule::Schedule;
 use super::shared::Shared;
+use crate::schedule::Schedule;
 
 /// Plays the schedule to its end.
 ///

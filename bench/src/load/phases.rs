@@ -9,16 +9,16 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::body::Body;
 use super::frame_ring::{FrameRing, Pos};
 use super::meter::Sample;
-use super::schedule::Schedule;
 use super::shared::Shared;
 use super::state::{COPIES_MAX, Live, NodeFigures, Notes, State};
-use super::{Pace, Plan, Report, pacer, session};
+use super::{Plan, Report, pacer, session};
 use crate::check::{Check, Findings, Ledger, Listing, Receipts, compare_lists, judge};
 use crate::ids::IdCodec;
 use crate::latency::Latency;
 use crate::number::{count, grouped, nanos};
 use crate::process;
 use crate::rooms::{self, RoomError};
+use crate::schedule::Schedule;
 use crate::ws::{ConnectError, frame};
 
 /// Handshakes under way at a time.
@@ -27,6 +27,8 @@ const CONNECTING_MAX: usize = 16;
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause between the last welcome and the first message, so that presence frames are over.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Frames kept of each room and node, so that each is parsed once.
+const RING_FRAMES: u64 = 4_096;
 /// The time after the last expected delivery in which late duplicates are still noticed.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -72,10 +74,8 @@ pub(crate) async fn drive(plan: &Plan) -> Result<Report, LoadError> {
     let start_ns = shared.now_ns() + nanos(Duration::from_millis(50));
     let window = start_ns + nanos(plan.warmup)..start_ns + nanos(plan.warmup + plan.duration);
     shared.state.borrow_mut().window = window.clone();
-    let sending = {
-        let (shared, plan) = (Rc::clone(&shared), plan.clone());
-        tokio::task::spawn_local(async move { send(shared, &plan, start_ns).await })
-    };
+    let schedule = Schedule::new(plan.rate, plan.senders, start_ns, plan.warmup + plan.duration, plan.seed);
+    let sending = tokio::task::spawn_local(pacer::pace(Rc::clone(&shared), schedule));
     sleep_until(&shared, window.start).await;
     let before = Sample::take(&shared, &plan.processes);
     sleep_until(&shared, window.end).await;
@@ -98,10 +98,6 @@ pub(crate) async fn drive(plan: &Plan) -> Result<Report, LoadError> {
 pub(super) fn new_state(plan: &Plan, room_ids: &[String]) -> State {
     let guests = plan.guests();
     let rings = count(&plan.nodes) * count(room_ids);
-    let ring_frames = match plan.pace {
-        Pace::Rate(_) => 4_096,
-        Pace::Window(window) => window.saturating_mul(16).clamp(4_096, 32_768),
-    };
     State {
         ledger: Ledger::new(room_ids.len()),
         live: guests
@@ -131,7 +127,7 @@ pub(super) fn new_state(plan: &Plan, room_ids: &[String]) -> State {
         ids: IdCodec::new(plan.seed, &room_ids[0]),
         body: Body::new(plan.body_bytes),
         room_ids: room_ids.to_vec(),
-        rings: (0..rings).map(|_| FrameRing::new(rings, ring_frames)).collect(),
+        rings: (0..rings).map(|_| FrameRing::new(rings, RING_FRAMES)).collect(),
     }
 }
 
@@ -158,24 +154,6 @@ async fn connect_all(shared: &Rc<Shared>) -> Result<(), LoadError> {
             0 => return Ok(()),
             _ if started.elapsed() > WELCOME_TIMEOUT => return Err(LoadError::NoWelcome(missing)),
             _ => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    }
-}
-
-async fn send(shared: Rc<Shared>, plan: &Plan, start_ns: u64) -> io::Result<()> {
-    let length = plan.warmup + plan.duration;
-    match plan.pace {
-        Pace::Rate(rate) => {
-            let schedule = Schedule::new(rate, plan.senders, start_ns, length, plan.seed);
-            pacer::pace(shared, schedule).await
-        }
-        Pace::Window(window) => {
-            sleep_until(&shared, start_ns).await;
-            shared.window.set(window);
-            shared.window_end_ns.set(start_ns + nanos(length));
-            shared.top_up(0);
-            sleep_until(&shared, start_ns + nanos(length)).await;
-            Ok(())
         }
     }
 }

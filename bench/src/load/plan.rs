@@ -7,15 +7,6 @@ use crate::check::Place;
 use crate::node::NodeUrl;
 use crate::process::Process;
 
-/// How messages are sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Pace {
-    /// On a fixed schedule of this many messages a second over all senders (open loop).
-    Rate(f64),
-    /// By a single sender, as fast as acks come while this many messages wait for theirs.
-    Window(u64),
-}
-
 /// The plan of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -29,8 +20,8 @@ pub(crate) struct Plan {
     pub(crate) senders: usize,
     /// Guests that only receive.
     pub(crate) receivers: usize,
-    /// How messages are sent.
-    pub(crate) pace: Pace,
+    /// Messages a second over all senders, on a fixed schedule (open loop).
+    pub(crate) rate: f64,
     /// Time before the measured window; its messages are checked, not measured.
     pub(crate) warmup: Duration,
     /// Length of the measured window.
@@ -76,15 +67,12 @@ impl Plan {
 
     /// In words.
     pub(crate) fn describe(&self) -> String {
-        let pace = match self.pace {
-            Pace::Rate(rate) => format!("{rate} msg/s"),
-            Pace::Window(window) => format!("as fast as {window} unacked allow"),
-        };
         let plural =
             |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         format!(
-            "{}: {pace} for {} s after {} s warm-up, {} bytes, {}, {}, {} + {}, seed {}",
+            "{}: {} msg/s for {} s after {} s warm-up, {} bytes, {}, {}, {} + {}, seed {}",
             self.title,
+            self.rate,
             self.duration.as_secs_f64(),
             self.warmup.as_secs_f64(),
             self.body_bytes,
@@ -117,7 +105,7 @@ mod tests {
                 rooms,
                 senders: 1,
                 receivers: rooms * nodes * 2,
-                pace: Pace::Rate(1.0),
+                rate: 1.0,
                 warmup: Duration::ZERO,
                 duration: Duration::ZERO,
                 drain: Duration::ZERO,

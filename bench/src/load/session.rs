@@ -55,9 +55,6 @@ impl Session {
                 Ok(more) => more,
                 Err(ended) => return ended,
             };
-            if self.guest < self.shared.senders() {
-                self.shared.top_up(self.guest);
-            }
             self.follow_resync().await;
             if more {
                 tokio::task::yield_now().await;

@@ -28,10 +28,6 @@ pub(crate) struct Shared {
     pub(super) scratch: RefCell<Scratch>,
     /// Whether the run is over, so that closed connections are no loss.
     pub(super) closing: Cell<bool>,
-    /// Messages that may wait for their ack at once, while saturating.
-    pub(super) window: Cell<u64>,
-    /// The end of saturating, in ns since the run began.
-    pub(super) window_end_ns: Cell<u64>,
     outboxes: Vec<Rc<Outbox>>,
     senders: usize,
     started: Instant,
@@ -56,8 +52,6 @@ impl Shared {
             state: RefCell::new(state),
             scratch: RefCell::new(Scratch::new()),
             closing: Cell::new(false),
-            window: Cell::new(0),
-            window_end_ns: Cell::new(0),
             senders,
             started: Instant::now(),
             text: RefCell::new(Vec::new()),
@@ -113,19 +107,6 @@ impl Shared {
         };
         for number in open {
             self.write(sender, number);
-        }
-        self.outboxes[sender].flush();
-    }
-
-    /// While saturating, posts as many messages as the window has room for.
-    pub(super) fn top_up(&self, sender: usize) {
-        let window = self.window.get();
-        if window == 0 || self.now_ns() >= self.window_end_ns.get() {
-            return;
-        }
-        let open = self.state.borrow().ledger.open();
-        for _ in open..window {
-            self.post(sender, self.now_ns());
         }
         self.outboxes[sender].flush();
     }

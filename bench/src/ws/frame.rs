@@ -77,20 +77,44 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameErr
 
 /// Appends a masked frame to `out`.
 pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, mask: [u8; 4], payload: &[u8]) {
-    out.push(FINAL | opcode);
-    if let Ok(short) = u8::try_from(payload.len())
-        && short < LENGTH_16
-    {
-        out.push(MASKED | short);
-    } else if let Ok(length) = u16::try_from(payload.len()) {
-        out.push(MASKED | LENGTH_16);
-        out.extend_from_slice(&length.to_be_bytes());
-    } else {
-        out.push(MASKED | LENGTH_64);
-        out.extend_from_slice(&crate::number::count(payload).to_be_bytes());
-    }
+    header(out, opcode, MASKED, payload.len());
     out.extend_from_slice(&mask);
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+}
+
+/// The opcode, mask, masked payload and whole length of a client's frame at the beginning of `bytes`; `None` until it is
+/// whole. For servers that check nothing.
+pub(crate) fn parse_masked(bytes: &[u8]) -> Option<(u8, [u8; 4], &[u8], usize)> {
+    let &[first, second, ..] = bytes else { return None };
+    let (start, length): (usize, usize) = match second & !MASKED {
+        LENGTH_16 => (4, usize::from(u16::from_be_bytes(array(bytes.get(2..4)?)))),
+        LENGTH_64 => (10, usize::try_from(u64::from_be_bytes(array(bytes.get(2..10)?))).ok()?),
+        short => (2, usize::from(short)),
+    };
+    let mask = array(bytes.get(start..start + 4)?);
+    let end = start.checked_add(4)?.checked_add(length)?;
+    Some((first & 0xf, mask, bytes.get(start + 4..end)?, end))
+}
+
+/// Appends a server's frame of text with a payload that a client masked.
+pub(crate) fn write_unmasked(out: &mut Vec<u8>, mask: [u8; 4], payload: &[u8]) {
+    header(out, TEXT, 0, payload.len());
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+}
+
+fn header(out: &mut Vec<u8>, opcode: u8, masked: u8, length: usize) {
+    out.push(FINAL | opcode);
+    if let Ok(short) = u8::try_from(length)
+        && short < LENGTH_16
+    {
+        out.push(masked | short);
+    } else if let Ok(length) = u16::try_from(length) {
+        out.push(masked | LENGTH_16);
+        out.extend_from_slice(&length.to_be_bytes());
+    } else {
+        out.push(masked | LENGTH_64);
+        out.extend_from_slice(&u64::try_from(length).expect("a length fits 64 bits").to_be_bytes());
+    }
 }
 
 /// The code and reason of a close frame; 1005 if it names none.
@@ -153,6 +177,23 @@ mod tests {
         let mut bytes = Vec::new();
         write(&mut bytes, TEXT, [1, 2, 3, 4], b"hello");
         assert_eq!(bytes, [0x81, 0x85, 1, 2, 3, 4, b'h' ^ 1, b'e' ^ 2, b'l' ^ 3, b'l' ^ 4, b'o' ^ 1]);
+    }
+
+    #[test]
+    fn frames_of_clients_become_those_of_servers() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let payload: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
+            let mut bytes = Vec::new();
+            write(&mut bytes, TEXT, [1, 2, 3, 4], &payload);
+            let whole = bytes.len();
+            assert_eq!(parse_masked(&bytes[..whole - 1]), None);
+            bytes.push(0);
+            let (opcode, mask, masked, used) = parse_masked(&bytes).unwrap();
+            assert_eq!((opcode, used), (TEXT, whole));
+            let mut out = Vec::new();
+            write_unmasked(&mut out, mask, masked);
+            assert_eq!(parse(&out), Ok(Some((Frame { opcode: TEXT, payload: &payload }, out.len()))));
+        }
     }
 
     #[test]

@@ -19,8 +19,9 @@ pub(crate) use connection::{Ended, Reader, Scratch};
 pub(crate) use outbox::Outbox;
 
 /// The nonce of RFC 6455's example, whose answer is known: so the answer is checked without SHA-1.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// The answer to [`KEY`].
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,19 @@ pub(crate) async fn connect_with(
     path: &str,
     headers: &str,
 ) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
+    let (stream, rest) = open(node, path, headers).await?;
+    let (read, write) = stream.into_split();
+    Ok((Reader::new(read, rest), write))
+}
+
+/// As [`connect_with`], but returns the connection itself, and what came after the handshake.
+///
+/// Cancellation safety: dropping the future closes the connection.
+pub(crate) async fn open(
+    node: &NodeUrl,
+    path: &str,
+    headers: &str,
+) -> Result<(TcpStream, Vec<u8>), ConnectError> {
     tokio::time::timeout(REQUEST_TIMEOUT, handshake(node, path, headers))
         .await
         .map_err(|_| ConnectError::Timeout)?
@@ -82,11 +96,7 @@ pub(crate) async fn connect_patiently(
     }
 }
 
-async fn handshake(
-    node: &NodeUrl,
-    path: &str,
-    headers: &str,
-) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
+async fn handshake(node: &NodeUrl, path: &str, headers: &str) -> Result<(TcpStream, Vec<u8>), ConnectError> {
     let mut stream = TcpStream::connect(&node.authority).await?;
     stream.set_nodelay(true)?;
     let request = format!(
@@ -123,6 +133,5 @@ async fn handshake(
     if head.get("sec-websocket-accept") != Some(ACCEPT) {
         return Err(ConnectError::Malformed);
     }
-    let (read, write) = stream.into_split();
-    Ok((Reader::new(read, rest), write))
+    Ok((stream, rest))
 }

@@ -1,7 +1,7 @@
 //! Frames as nodes send them, through the same way as in a run, with each kind of failure planted.
 //! The first reader of a frame reads it in full and the others by comparison: both must notice.
 
-use super::super::plan::{Pace, Plan};
+use super::super::plan::Plan;
 use super::*;
 use crate::check::{self, Place};
 
@@ -16,7 +16,7 @@ fn state() -> State {
         rooms: 1,
         senders: 1,
         receivers: 2,
-        pace: Pace::Rate(1.0),
+        rate: 1.0,
         warmup: std::time::Duration::ZERO,
         duration: std::time::Duration::ZERO,
         drain: std::time::Duration::ZERO,

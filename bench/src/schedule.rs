@@ -1,5 +1,5 @@
 //! The schedule of messages: fixed before the run begins, whatever the nodes do (open loop).
-//! Pure; the pacer asks it what is due by now, and latencies count from what it says.
+//! Pure; who sends asks it what is due by now, and latencies count from what it says.
 
 use std::time::Duration;
 
