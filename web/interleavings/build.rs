@@ -7,8 +7,12 @@ use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 const MODULES: &[(&str, &str)] = &[
     ("lane", "../src/lane.rs"),
     ("ready_set", "../src/lane/ready_set.rs"),
+    ("wire", "../src/lane/wire.rs"),
     ("lane_set", "../src/session/account/lane_set.rs"),
     ("delivery", "../src/session/delivery.rs"),
+    ("write_half", "../src/session/write_half.rs"),
+    ("run", "../src/session/group/run.rs"),
+    ("reader", "../src/session/group/reader.rs"),
     ("sessions", "src/sessions.rs"),
 ];
 
@@ -61,6 +65,30 @@ const MUTANTS: &[Mutant] = &[
         with: "wait_for(|point| point.number >= push_begun.min(0))",
     },
     Mutant {
+        name: "end_read_before_lending",
+        module: "reader",
+        replace: "        *self.state() = State::Lent(progress);",
+        with: "        let is_behind = lane_end() > position;\n        *self.state() = State::Lent(progress);",
+    },
+    Mutant {
+        name: "reader_returned_without_a_wake",
+        module: "reader",
+        replace: "                self.returned.notify_one();",
+        with: "",
+    },
+    Mutant {
+        name: "lent_and_kept",
+        module: "reader",
+        replace: "        let position = progress.position;",
+        with: "        let position = progress.position;\n        let kept = progress.clone();",
+    },
+    Mutant {
+        name: "begun_frame_forgotten",
+        module: "reader",
+        replace: "progress.unsent = rest.to_vec();",
+        with: "",
+    },
+    Mutant {
         name: "lane_end_goes_back",
         module: "lane",
         replace: "self.next.send_if_modified(|current| {\n            let grows = next > *current;\n            \
@@ -71,6 +99,18 @@ const MUTANTS: &[Mutant] = &[
 
 /// Further changes that a mutant needs to take effect.
 const ALSO: &[Mutant] = &[
+    Mutant {
+        name: "lent_and_kept",
+        module: "reader",
+        replace: "{ self.reclaim() } else { None }",
+        with: "{ Some(kept) } else { None }",
+    },
+    Mutant {
+        name: "end_read_before_lending",
+        module: "reader",
+        replace: "        if lane_end() > position {",
+        with: "        if is_behind {",
+    },
     Mutant {
         name: "readiness_checked_before_insertion",
         module: "lane",
@@ -96,7 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (module, source) in MODULES {
             let path = folder.join(format!("{module}.rs"));
             fs::write(&path, mutated(variant, module, &fs::read_to_string(source)?)?)?;
-            if *module != "ready_set" {
+            if !["ready_set", "wire"].contains(module) {
                 let path = path.to_str().ok_or("the path of the build is not UTF-8")?;
                 writeln!(variants, "#[path = {path:?}] pub mod {module};")?;
             }
@@ -112,7 +152,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn mutated(variant: &str, module: &str, source: &str) -> Result<String, String> {
     // The crate of each variant is a module here, and the unit tests stay behind.
-    let mut text = source.replace("crate::lane", "super::lane").replace("#[cfg(test)]\nmod tests;\n", "");
+    let mut text = source.replace("#[cfg(test)]\nmod tests;\n", "");
+    for (path, here) in [("crate::lane", "super::lane"), ("super::super::", "super::")] {
+        text = text.replace(path, here);
+    }
     for mutant in
         MUTANTS.iter().chain(ALSO).filter(|mutant| (mutant.name, mutant.module) == (variant, module))
     {

@@ -7,13 +7,14 @@
 mod ready_set;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wire;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError},
 };
 
-pub use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use starling_protocol::{Hlc, OriginId, RoomId, UserId, VersionVector};
 
 pub use self::ready_set::ReadySet;
@@ -64,8 +65,8 @@ pub struct Frame {
     pub commit: u64,
     /// The stamp of the message, or of the change to a message.
     pub hlc: Hlc,
-    /// The JSON text, shared. Empty for [`Frame::invalidate`].
-    pub text: Utf8Bytes,
+    /// The text frame with its JSON, shared, as it goes over the wire. Empty for [`Frame::invalidate`].
+    pub wire: Bytes,
     /// The user who acted: sessions of users who blocked them leave the frame out.
     pub from: Option<UserId>,
 }
@@ -75,20 +76,25 @@ impl Frame {
     pub const EPHEMERAL: u64 = u64::MAX;
 
     /// A frame that every session in its lane sends.
-    pub fn new(commit: u64, hlc: Hlc, text: impl Into<Utf8Bytes>) -> Self {
-        Self { commit, hlc, text: text.into(), from: None }
+    pub fn new(commit: u64, hlc: Hlc, text: impl AsRef<str>) -> Self {
+        Self { commit, hlc, wire: wire::text(text.as_ref()), from: None }
+    }
+
+    /// Returns the JSON text, in UTF-8.
+    pub fn payload(&self) -> &[u8] {
+        wire::payload(&self.wire)
     }
 
     /// A frame that isn't sent, but makes each session read again what it knows about the lane's user or room. In the lane of
     /// a user: the account and its session, the user's rooms, blocks and profile. In the lane of a room: the room, which
     /// differs for each member (`room` frames).
     pub fn invalidate(commit: u64) -> Self {
-        Self::new(commit, Hlc::default(), "")
+        Self { commit, hlc: Hlc::default(), wire: Bytes::new(), from: None }
     }
 
     /// Returns whether this is a frame of [`Frame::invalidate`].
     pub fn is_invalidation(&self) -> bool {
-        self.text.is_empty()
+        self.wire.is_empty()
     }
 }
 
@@ -144,7 +150,7 @@ impl Lane {
             let mut ring = write(&self.ring);
             let (frames_before, bytes_before) = (ring.frames.len(), ring.bytes);
             for frame in frames {
-                ring.bytes += frame.text.len();
+                ring.bytes += frame.wire.len();
                 if frame.commit == Frame::EPHEMERAL {
                     ring.ephemeral_end = ring.end() + 1;
                 }
@@ -154,7 +160,7 @@ impl Lane {
             let bytes_max = BYTES_MAX.max(ring.bytes - bytes_before);
             while ring.frames.len() > frames_max || ring.bytes > bytes_max {
                 let Some(frame) = ring.frames.pop_front() else { break };
-                ring.bytes -= frame.text.len();
+                ring.bytes -= frame.wire.len();
                 ring.first += 1;
             }
             ring.end()
@@ -342,6 +348,11 @@ impl Subscription {
         let point = self.lanes.commit_point();
         let end = self.take(max, into)?;
         Ok((end, point))
+    }
+
+    /// Moves the position forward: somebody else has taken the frames before it.
+    pub fn advance_to(&mut self, position: u64) {
+        self.position = self.position.max(position);
     }
 
     /// Moves the position to the lane's end. Returns whether that skips ephemeral frames, which no replay brings back.

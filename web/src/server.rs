@@ -3,6 +3,7 @@
 //! would stay for ever. Beyond the limits it accepts a few connections for health checks only.
 
 mod accept_errors;
+mod client_stream;
 mod connection_permits;
 mod receive_budget;
 
@@ -19,11 +20,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use self::{accept_errors::AcceptErrors, connection_permits::ConnectionPermits, receive_budget::Metered};
-pub use self::{connection_permits::ConnectionPermit, receive_budget::ReceiveBudget};
+pub use self::{
+    client_stream::ClientStream, connection_permits::ConnectionPermit, receive_budget::ReceiveBudget,
+};
 use crate::{drain::Drain, guard::Guard, metrics::WebMetrics, state::AppState};
 
 /// The limits of a listener.
@@ -54,8 +56,6 @@ impl From<&AppState> for ServerParts {
 
 /// The time that connections have to end when the node stops.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// A connection is dropped if its client reads nothing for this long.
-const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// The time limits for a request on a connection for health checks: for its head, and in total.
 const HEALTH_HEAD_MAX: Duration = Duration::from_secs(1);
 const HEALTH_MAX: Duration = Duration::from_secs(5);
@@ -129,8 +129,7 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let closed_early = ClosedEarly(is_closed_by_client(&stream));
         let receive_budget = ReceiveBudget::default();
-        let mut stream = TimeoutStream::new(Metered::new(stream, receive_budget.clone()));
-        stream.set_write_timeout(Some(WRITE_STALL_MAX));
+        let stream = ClientStream::new(Metered::new(stream, receive_budget.clone()));
         let health_only = permit.health_only();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(axum::body::Body::new);
@@ -149,7 +148,7 @@ impl Server {
         if health_only.is_some() {
             builder.header_read_timeout(limits.header_timeout.min(HEALTH_HEAD_MAX)).keep_alive(false);
         }
-        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         async move {
             tokio::pin!(connection);
             let result = tokio::select! {

@@ -14,6 +14,7 @@ use crate::{
         Accounts, Administration, Authentication, Contacts, Cursors, LiveEvents, MemberRooms, Messages,
         Operations, Posting, Presence, QuickRooms, RegistrationMode,
     },
+    session::group::ReaderGroups,
 };
 
 /// The settings of `web`.
@@ -60,6 +61,8 @@ pub struct AppState {
     pub operations: Arc<dyn Operations>,
     /// The lanes that deliver new events to sessions.
     pub lanes: Arc<Lanes>,
+    /// The sessions that the frames of a lane are written to directly.
+    pub groups: Arc<ReaderGroups>,
     /// The checks before the handlers.
     pub guard: Arc<Guard>,
     /// The metrics of `web`.

@@ -117,7 +117,7 @@ impl CommitFrames<'_> {
             let frames =
                 page.messages.iter().filter(is_renamed).map(|message| quick_frame(number, room, message));
             lane.extend(frames.take_while(|frame| {
-                bytes += frame.text.len();
+                bytes += frame.wire.len();
                 bytes <= RESENT_BYTES
             }));
         }

@@ -38,7 +38,7 @@ fn short(frame: &Frame) -> String {
     if frame.is_invalidation() {
         return "invalidate".into();
     }
-    let json: Value = serde_json::from_str(&frame.text).unwrap();
+    let json: Value = serde_json::from_slice(frame.payload()).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kind = text(&json["type"]);
     match kind.as_str() {

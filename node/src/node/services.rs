@@ -116,6 +116,7 @@ impl Services {
             live: Arc::new(LiveService { context, presence: Arc::clone(presence) }),
             presence: presence.clone(),
             lanes: start.lanes,
+            groups: Arc::default(),
             guard: Arc::new(guard(config, metrics)),
             metrics: Arc::new(metrics.web.clone()),
             settings: Arc::new(settings(config, identity)),

@@ -72,6 +72,11 @@ fn overlapping_pushes_leave_no_session_asleep() {
 }
 
 #[test]
+fn a_session_that_lends_its_socket_misses_nothing() {
+    assert_passes("lent socket", variants::unchanged::sessions::lent, 2);
+}
+
+#[test]
 fn a_commit_point_read_after_the_frames_is_found() {
     assert_mutant_found("quick session", variants::commit_point_read_after_frames::sessions::quick);
     assert_mutant_found("account session", variants::commit_point_read_after_ready_set::sessions::account);
@@ -100,4 +105,24 @@ fn a_replay_that_does_not_wait_for_the_writer_is_found() {
 #[test]
 fn a_lane_end_that_goes_back_is_found() {
     assert_mutant_found("overlapping pushes", variants::lane_end_goes_back::sessions::overlapping_pushes);
+}
+
+#[test]
+fn an_end_that_is_read_before_the_socket_is_lent_is_found() {
+    assert_mutant_found("lent socket", variants::end_read_before_lending::sessions::lent);
+}
+
+#[test]
+fn a_socket_that_is_given_back_without_a_wake_is_found() {
+    assert_mutant_found("lent socket", variants::reader_returned_without_a_wake::sessions::lent);
+}
+
+#[test]
+fn a_socket_that_both_keep_is_found() {
+    assert_mutant_found("lent socket", variants::lent_and_kept::sessions::lent);
+}
+
+#[test]
+fn a_begun_frame_that_is_forgotten_is_found() {
+    assert_mutant_found("lent socket", variants::begun_frame_forgotten::sessions::lent);
 }

@@ -82,8 +82,8 @@ fn skipping_to_the_end_reports_whether_ephemeral_frames_are_lost() {
 fn one_large_push_makes_no_session_lag() {
     let lanes = lanes();
     let mut session = lanes.subscribe(ROOM);
-    let large = Utf8Bytes::from("x".repeat(BYTES_MAX / 2));
-    let frames = (0..9).map(|n| Frame::new(n, Hlc(n), large.clone()));
+    let large = "x".repeat(BYTES_MAX / 2);
+    let frames = (0..9).map(|n| Frame::new(n, Hlc(n), &large));
     lanes.get(ROOM).unwrap().push(frames);
     assert_eq!(taken(&mut session, 99).map(|frames| frames.len()), Ok(9));
     lanes.get(ROOM).unwrap().push([frame(9)]);

@@ -1,36 +1,29 @@
-//! The upgrade of a request to a WebSocket: its buffers, and the last checks.
+//! The upgrade of a request to a WebSocket (RFC 6455, section 4.2), and the last checks.
 
 use axum::{
     Extension,
-    extract::{
-        FromRequestParts, WebSocketUpgrade,
-        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
-    },
-    http::{HeaderMap, HeaderValue, Version, header, request::Parts},
+    body::Body,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX, texts};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use starling_protocol::{ErrorCode, Pos, texts};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
     guard::{ClientAddress, ConnectionSlot, Quota},
     problem::Problem,
-    server::{ClosedEarly, ConnectionPermit},
+    server::{ClientStream, ClosedEarly, ConnectionPermit},
     service::Refusal,
-    session::{ClientConnection, SessionDeps},
+    session::{ClientConnection, SessionDeps, WebSocket},
 };
-
-/// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Buffered frames are written once they exceed this size, even before a flush.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The largest write buffer of a session: enough for a flush and the largest frame, a welcome to a room of thousands. The
-/// buffer is only as large as its contents.
-const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A request that may become a WebSocket.
 pub struct Upgrade {
     version: Version,
-    asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    handshake: Option<Handshake>,
     permit: ConnectionPermit,
     slot: Option<ConnectionSlot>,
     client: ClientConnection,
@@ -51,21 +44,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
             Extension::from_request_parts(parts, state).await.map_err(extension)?;
         let client = ClientConnection { network: address.network(), receive_budget };
         let slot = parts.extensions.get().cloned();
-        join_connection_headers(&mut parts.headers);
-        let asked_for = WebSocketUpgrade::from_request_parts(parts, state).await;
-        Ok(Self { version: parts.version, asked_for, permit, slot, client, closed_early })
+        let handshake = Handshake::read(parts);
+        Ok(Self { version: parts.version, handshake, permit, slot, client, closed_early })
     }
 }
 
 impl Upgrade {
     /// Returns whether the request asks for a WebSocket.
     pub fn is_asked_for(&self) -> bool {
-        self.asked_for.is_ok()
+        self.handshake.is_some()
     }
 
     /// Accepts the upgrade, if this node serves users now and the client is within its limits.
     pub fn admit(self, deps: &SessionDeps) -> Result<Admitted, Box<Response>> {
-        let Ok(upgrade) = self.asked_for else {
+        let Some(handshake) = self.handshake else {
             // RFC 6455, section 4.4. `probe.js` asks without an upgrade to learn why a WebSocket failed: this header
             // says that all but the upgrade was right.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
@@ -88,24 +80,59 @@ impl Upgrade {
         if let Err(refusal) = deps.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
             return Err(Problem::from(refusal).into_response().into());
         }
-        Ok(Admitted { upgrade, held: (self.permit, self.slot), client: self.client })
+        Ok(Admitted { handshake, held: (self.permit, self.slot), client: self.client })
     }
 }
 
-/// Joins several `Connection` headers (`keep-alive` and `Upgrade`) into an equivalent one (RFC 9110, section 5.3), because
-/// axum reads only the first.
-fn join_connection_headers(headers: &mut HeaderMap) {
-    let values: Vec<_> = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
-    if values.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..]))
-    {
-        headers.insert(header::CONNECTION, joined);
+/// The client's half of the opening handshake.
+struct Handshake {
+    key: HeaderValue,
+    /// The subprotocols that the client offers.
+    protocols: Vec<String>,
+    on_upgrade: OnUpgrade,
+}
+
+impl Handshake {
+    /// Returns `None` if the request doesn't ask for a WebSocket, or asks wrongly.
+    fn read(parts: &mut Parts) -> Option<Self> {
+        let headers = &parts.headers;
+        let asks = parts.method == Method::GET
+            && parts.version == Version::HTTP_11
+            && tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
+            && tokens(headers, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
+            && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+        let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| asks)?.clone();
+        let protocols = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
+        Some(Self { key, protocols, on_upgrade: parts.extensions.remove()? })
     }
+
+    /// Returns the server's half, with one of `protocols` if the client offers it.
+    fn accept(&self, protocols: &'static [&'static str]) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        let accept = HeaderValue::from_str(&derive_accept_key(self.key.as_bytes()));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.expect("base64 is a valid value"));
+        let chosen = protocols.iter().find(|&&protocol| self.protocols.iter().any(|offer| offer == protocol));
+        if let Some(protocol) = chosen {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        }
+        response
+    }
+}
+
+/// Returns the comma-separated parts of a header, which may come several times: `Connection: keep-alive` and
+/// `Connection: Upgrade` (RFC 9110, section 5.3).
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',').map(str::trim))
 }
 
 /// A request that becomes a WebSocket.
 pub struct Admitted {
-    upgrade: WebSocketUpgrade,
+    handshake: Handshake,
     /// The permits that it holds as long as it is open.
     held: (ConnectionPermit, Option<ConnectionSlot>),
     client: ClientConnection,
@@ -123,19 +150,26 @@ impl Admitted {
         protocols: &'static [&'static str],
         session: impl FnOnce(WebSocket) -> F + Send + 'static,
     ) -> Response {
-        let Self { upgrade, held, .. } = self;
-        upgrade
-            .protocols(protocols.iter().copied())
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .max_message_size(CLIENT_FRAME_BYTES_MAX)
-            .max_frame_size(CLIENT_FRAME_BYTES_MAX)
-            .on_upgrade(async move |socket| {
+        let Self { handshake, held, client } = self;
+        let response = handshake.accept(protocols);
+        tokio::spawn(async move {
+            let upgraded = handshake.on_upgrade.await;
+            if let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, client)) {
                 session(socket).await;
-                drop(held);
-            })
+            }
+            drop(held);
+        });
+        response
     }
+}
+
+/// Takes the socket out of an upgraded connection.
+fn into_socket(upgraded: Upgraded, client: ClientConnection) -> Option<WebSocket> {
+    let Ok(parts) = upgraded.downcast::<TokioIo<ClientStream>>() else {
+        tracing::error!("a WebSocket came over an unknown kind of connection");
+        return None;
+    };
+    Some(WebSocket::new(parts.io.into_inner().into_socket(), &parts.read_buf, client.receive_budget))
 }
 
 /// Parses a position from a client. `name` is the name of its parameter.

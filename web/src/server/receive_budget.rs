@@ -60,7 +60,8 @@ impl ReceiveBudget {
         self.0.received.load(Ordering::Relaxed) > self.0.allowed.load(Ordering::Relaxed)
     }
 
-    fn receive(&self, bytes: usize) {
+    /// Counts received bytes.
+    pub(crate) fn receive(&self, bytes: usize) {
         self.0.received.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
@@ -76,6 +77,11 @@ impl<S> Metered<S> {
     /// Counts the bytes read from `stream` into `receive_budget`.
     pub fn new(stream: S, receive_budget: ReceiveBudget) -> Self {
         Self { stream, receive_budget }
+    }
+
+    /// Returns the stream, which is no longer counted.
+    pub fn into_inner(self) -> S {
+        self.stream
     }
 }
 

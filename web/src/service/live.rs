@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, MessageKey, Pos, Refusal, RoomId, UserId, VersionVector};
 
 use crate::{lane::CommitPoint, live_frame::RoomChange, objects::User};
@@ -108,5 +107,5 @@ pub trait LiveEvents: Send + Sync + 'static {
     fn mark_online(&self, user: UserId) -> Online;
 
     /// Sends a transient frame of a user, such as typing, to the members of a room on all linked nodes. Best effort.
-    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
+    fn broadcast(&self, room: RoomId, user: UserId, frame: String);
 }

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{
     DisplayName, Emoji, ErrorCode, Hlc, InviteCode, MessageId, MessageText, Pos, RoomId, SessionId, UserId,
     VersionVector,
@@ -290,7 +289,7 @@ impl LiveEvents for StubServices {
         Online(None)
     }
 
-    fn broadcast(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
+    fn broadcast(&self, _: RoomId, _: UserId, _: String) {}
 }
 
 #[async_trait]

@@ -1,13 +1,18 @@
-//! The session's end of the socket: reads the client's messages, buffers and flushes frames, and closes it. Ends the session
-//! of a client that doesn't read.
+//! The session's end of the socket: reads the client's messages, gathers frames and writes them, and closes it. Ends the
+//! session of a client that doesn't read.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::extract::ws::{CloseCode, CloseFrame, Message, Utf8Bytes};
-use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::{end::End, socket::Socket};
+use super::{end::End, socket::Socket, write_half::WriteHalf};
+use crate::lane::{Frame, wire};
 
 /// A connection is dropped when the client reads nothing for this long.
 const STALLED_MAX: Duration = Duration::from_secs(30);
@@ -15,61 +20,106 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// The most frames that are read after a close frame: a flooder doesn't stop because of it.
 const CLOSE_FRAMES_MAX: usize = 100;
-/// Frames are flushed after this many bytes, which keeps the write buffer of a fast session small.
-pub const FLUSH_BYTES: usize = 64 * 1024;
+/// Frames are written after this many bytes, which keeps the buffer of a session small, and the frames few that a slow one gets
+/// twice.
+const FLUSH_BYTES: usize = 16 * 1024;
 
 /// The session's end of the socket.
 pub struct Connection<S> {
     socket: S,
-    fed_bytes: usize,
+    write_half: Arc<dyn WriteHalf>,
+    /// The bytes to write next. It holds no memory while there are none.
+    unsent: Vec<u8>,
 }
 
 impl<S: Socket> Connection<S> {
     pub fn new(socket: S) -> Self {
-        Self { socket, fed_bytes: 0 }
+        let write_half = socket.write_half();
+        Self { socket, write_half, unsent: Vec::new() }
     }
 
-    /// Buffers a frame, and flushes if enough has gathered.
-    pub async fn feed(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), End> {
-        let text = text.into();
-        self.fed_bytes += text.len();
-        let fed = timeout(STALLED_MAX, self.socket.feed(Message::Text(text))).await;
-        fed.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
-        if self.fed_bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+    /// Adds a text frame, and writes if enough has gathered.
+    pub async fn feed(&mut self, text: impl AsRef<str>) -> Result<(), End> {
+        wire::append_text(&mut self.unsent, text.as_ref());
+        self.flush_if_large().await
     }
 
-    /// Writes the buffered frames.
+    /// Adds a frame of a lane, and writes if enough has gathered.
+    pub async fn feed_frame(&mut self, frame: &Frame) -> Result<(), End> {
+        self.unsent.extend_from_slice(&frame.wire);
+        self.flush_if_large().await
+    }
+
+    async fn flush_if_large(&mut self) -> Result<(), End> {
+        if self.unsent.len() >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Returns whether there are bytes to write.
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Writes all that has gathered.
     pub async fn flush(&mut self) -> Result<(), End> {
-        self.fed_bytes = 0;
-        timeout(STALLED_MAX, self.socket.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
+        let mut written = 0;
+        while written < self.unsent.len() {
+            match self.write_half.try_write(&[IoSlice::new(&self.unsent[written..])]) {
+                Ok(0) => return Err(End::Gone),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = timeout(STALLED_MAX, poll_fn(|cx| self.write_half.poll_writable(cx)));
+                    writable.await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
+                }
+                Err(_) => return Err(End::Gone),
+            }
+        }
+        self.unsent = Vec::new();
+        Ok(())
     }
 
-    /// Sends a ping, which the client's WebSocket library answers.
-    pub async fn ping(&mut self) -> Result<(), End> {
-        let ping = Message::Ping(bytes::Bytes::new());
-        timeout(STALLED_MAX, self.socket.send(ping)).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
+    /// Returns the half that is written to, for the group.
+    pub fn write_half(&self) -> Arc<dyn WriteHalf> {
+        Arc::clone(&self.write_half)
     }
 
-    /// Returns the next message from the client.
+    /// Writes the rest of a frame before everything else: the group has written its first part.
+    pub fn continue_frame(&mut self, mut rest: Vec<u8>) {
+        rest.append(&mut self.unsent);
+        self.unsent = rest;
+    }
+
+    /// Adds a ping, which the client's WebSocket library answers.
+    pub fn ping(&mut self) {
+        self.unsent.extend_from_slice(&wire::PING);
+    }
+
+    /// Returns the next message from the client. Adds the reply to a ping.
     ///
     /// Cancellation safety: no message is lost when the future is dropped.
-    pub async fn next(&mut self) -> Option<Result<Message, axum::Error>> {
-        Pin::new(&mut self.socket).next().await
+    pub async fn next(&mut self) -> Option<tungstenite::Result<Message>> {
+        let message = poll_fn(|cx| self.socket.poll_next(cx)).await;
+        if matches!(message, Some(Ok(Message::Ping(_)))) {
+            self.socket.take_replies(&mut self.unsent);
+        }
+        message
     }
 
-    /// Answers the client's close frame: the WebSocket has queued the answer itself, and writes it with this flush.
+    /// Answers the client's close frame.
     pub async fn answer_close(mut self) {
-        let _ = timeout(CLOSE_MAX, self.socket.flush()).await;
+        self.socket.take_replies(&mut self.unsent);
+        let _ = timeout(CLOSE_MAX, self.flush()).await;
     }
 
     /// Sends a close frame and waits briefly for the client's, so that a reset of the connection doesn't lose the
     /// reason.
-    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+    pub async fn close(mut self, code: u16, reason: &'static str) {
+        wire::append_close(&mut self.unsent, code, reason);
         let goodbye = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+            if self.flush().await.is_ok() {
                 let mut frames = 0;
-                while frames < CLOSE_FRAMES_MAX && matches!(self.socket.next().await, Some(Ok(_))) {
+                while frames < CLOSE_FRAMES_MAX
+                    && matches!(poll_fn(|cx| self.socket.poll_next(cx)).await, Some(Ok(_)))
+                {
                     frames += 1;
                 }
             }

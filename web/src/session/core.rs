@@ -1,8 +1,6 @@
 //! The part that both kinds of session share: when a cursor is due and which one, the client's silence, its posts, and
 //! catching up.
 
-use std::time::Duration;
-
 use starling_protocol::{CursorOwner, Hlc, frame::client::ServerFrame};
 use tokio::time::Instant;
 
@@ -13,14 +11,12 @@ use super::{
     deps::SessionDeps,
     end::{End, Never},
     frame_limit::ClientConnection,
+    group::{CURSOR_EVERY, reader::Progress},
     keepalive::Keepalive,
     posts::Posts,
     socket::Socket,
 };
 use crate::{lane::CommitPoint, service::SealedCursor};
-
-/// The most time between the last frame and its cursor. While frames flow, a cursor follows this often.
-pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 
 /// The shared part of a session.
 pub struct SessionCore<'a> {
@@ -64,10 +60,10 @@ impl<'a> SessionCore<'a> {
         }
     }
 
-    /// Returns the time at which a cursor or a ping is due.
-    pub fn next_due(&self) -> Instant {
+    /// Returns the time at which a cursor or a ping is due. While the session `is_lent`, its group sends the cursors.
+    pub fn next_due(&self, is_lent: bool) -> Instant {
         let due = self.keepalive.due();
-        if self.needs_cursor() { due.min(self.cursor_timer_from + CURSOR_EVERY) } else { due }
+        if self.needs_cursor() && !is_lent { due.min(self.cursor_timer_from + CURSOR_EVERY) } else { due }
     }
 
     /// Returns whether a frame was sent that no complete cursor covers, and no backlog is being sent.
@@ -149,14 +145,40 @@ impl<'a> SessionCore<'a> {
     ) -> Result<(), End> {
         self.catching_up = false;
         self.delivery.catch_up(point);
-        self.send_cursor(connection).await?;
-        connection.flush().await
+        self.send_cursor(connection).await
     }
 
-    /// Notes that no frame of the lanes is left, and flushes what was sent.
-    pub async fn on_lanes_empty<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+    /// Notes that no frame of the lanes is left.
+    pub fn on_lanes_empty(&mut self) {
         self.progress = CatchUpProgress::default();
-        connection.flush().await
+    }
+
+    /// Returns whether the group may write for this session: it has nothing of its own to send.
+    pub fn may_lend(&self) -> bool {
+        !self.catching_up && !self.posts.are_pending()
+    }
+
+    /// Returns the progress up to a position, to lend it to the group.
+    pub fn progress(&self, position: u64) -> Progress {
+        Progress {
+            position,
+            delivery: self.delivery.clone(),
+            greatest: self.greatest,
+            last_cursor_at: self.last_cursor_at.into_std(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Continues from the progress that the group has made. Returns the position in the lane.
+    pub fn reclaim<S: Socket>(&mut self, progress: Progress, connection: &mut Connection<S>) -> u64 {
+        let Progress { position, delivery, greatest, last_cursor_at, unsent } = progress;
+        self.delivery = delivery;
+        self.greatest = greatest;
+        // The group's frames came after that cursor, so the next one comes in time.
+        self.last_cursor_at = last_cursor_at.into();
+        self.cursor_timer_from = self.last_cursor_at;
+        connection.continue_frame(unsent);
+        position
     }
 
     /// Sends the acks of posts in flight, before the session ends because this node stops serving.

@@ -9,7 +9,7 @@ use crate::lane::{CommitPoint, Frame};
 const MARKS_MAX: usize = 128;
 
 /// The progress of a client's frames and cursors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Delivery {
     /// Everything up to this commit was sent.
     sent: CommitPoint,

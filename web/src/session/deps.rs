@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
+use super::group::{GroupDeps, ReaderGroups};
 use crate::{
     drain::Drain,
     guard::Guard,
@@ -25,10 +26,19 @@ pub struct SessionDeps {
     pub live: Arc<dyn LiveEvents>,
     pub operations: Arc<dyn Operations>,
     pub lanes: Arc<Lanes>,
+    pub groups: Arc<ReaderGroups>,
     pub guard: Arc<Guard>,
     pub metrics: Arc<WebMetrics>,
     pub settings: Arc<WebSettings>,
     pub drain: Drain,
+}
+
+impl SessionDeps {
+    /// Returns what groups use.
+    pub fn for_group(&self) -> GroupDeps {
+        let Self { lanes, cursors, metrics, .. } = self;
+        GroupDeps { lanes: Arc::clone(lanes), cursors: Arc::clone(cursors), metrics: Arc::clone(metrics) }
+    }
 }
 
 impl FromRef<AppState> for SessionDeps {
@@ -43,6 +53,7 @@ impl FromRef<AppState> for SessionDeps {
             live: Arc::clone(&state.live),
             operations: Arc::clone(&state.operations),
             lanes: Arc::clone(&state.lanes),
+            groups: Arc::clone(&state.groups),
             guard: Arc::clone(&state.guard),
             metrics: Arc::clone(&state.metrics),
             settings: Arc::clone(&state.settings),

@@ -3,8 +3,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use axum::extract::ws::Message;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::end::End;
 use crate::{
@@ -54,7 +54,7 @@ impl FrameLimit {
     pub fn count(
         &mut self,
         rates: &Rates,
-        message: Option<&Result<Message, axum::Error>>,
+        message: Option<&tungstenite::Result<Message>>,
     ) -> Result<(), End> {
         match message {
             Some(Ok(message)) => {
@@ -77,6 +77,6 @@ fn length(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
+        Message::Close(_) | Message::Frame(_) => 0,
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::Message;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::{
     connection::Connection,
@@ -26,7 +25,7 @@ pub struct Keepalive {
 
 /// A frame from the client.
 pub enum Received {
-    Text(axum::extract::ws::Utf8Bytes),
+    Text(Utf8Bytes),
     Binary,
     /// A ping or a pong, which only shows that the client is there.
     Nothing,
@@ -46,7 +45,7 @@ impl Keepalive {
     pub fn on_frame(
         &mut self,
         rates: &Rates,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<tungstenite::Result<Message>>,
     ) -> Result<Received, End> {
         self.frame_limit.count(rates, message.as_ref())?;
         self.last_frame_at = Instant::now();
@@ -54,21 +53,22 @@ impl Keepalive {
         match message {
             Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
             Some(Ok(Message::Binary(_))) => Ok(Received::Binary),
-            // axum answers pings itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Nothing),
+            // The connection has the reply to a ping already.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Received::Nothing),
             Some(Ok(Message::Close(_))) => Err(End::Closed),
             None => Err(End::Gone),
-            Some(Err(error)) => Err(end_of(error)),
+            Some(Err(error)) => Err(end_of(&error)),
         }
     }
 
     /// Pings a silent client, or ends the session.
-    pub async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+    pub fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         match self.last_frame_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
             silent if silent >= PING_AFTER && !self.pinged => {
                 self.pinged = true;
-                connection.ping().await
+                connection.ping();
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -76,11 +76,11 @@ impl Keepalive {
 }
 
 /// Returns the end of the session for a failed read.
-fn end_of(error: axum::Error) -> End {
+fn end_of(error: &tungstenite::Error) -> End {
     use tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => End::TooBig,
-        Some(Error::Protocol(_) | Error::Utf8(_)) => End::Malformed,
+    match error {
+        Error::Capacity(_) => End::TooBig,
+        Error::Protocol(_) | Error::Utf8(_) => End::Malformed,
         _ => End::Gone,
     }
 }

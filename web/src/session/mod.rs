@@ -10,6 +10,7 @@ pub mod delivery;
 mod deps;
 mod end;
 mod frame_limit;
+pub mod group;
 mod keepalive;
 mod lifecycle;
 mod login;
@@ -19,12 +20,14 @@ pub mod quick;
 mod socket;
 #[cfg(test)]
 pub mod tests;
+mod write_half;
 
 pub use self::{
     deps::SessionDeps,
     frame_limit::ClientConnection,
     keepalive::PING_AFTER,
     participant::{Participant, ResumePoint},
+    socket::WebSocket,
 };
 
 /// The most frames that a session takes from a lane at once.

@@ -56,6 +56,11 @@ impl Posts {
         self.in_flight < IN_FLIGHT_MAX
     }
 
+    /// Returns whether posts wait for their outcomes.
+    pub fn are_pending(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// Submits a post with `post`, which gets the sender for its outcomes.
     pub fn submit(
         &mut self,
@@ -101,7 +106,7 @@ impl Posts {
             }
             next = self.outcomes.try_recv().ok();
         }
-        connection.flush().await
+        Ok(())
     }
 
     /// Sends the outcomes of the posts in flight before the session ends.
@@ -114,6 +119,7 @@ impl Posts {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
                 self.send_outcomes(deps, outcome, connection, |_, _| {}).await?;
+                connection.flush().await?;
             }
             Ok(())
         };
@@ -130,6 +136,5 @@ pub async fn refuse<S: Socket>(
 ) -> Result<(), End> {
     deps.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
-    connection.feed(frame.to_json()).await?;
-    connection.flush().await
+    connection.feed(frame.to_json()).await
 }

@@ -173,7 +173,7 @@ impl PresenceMap {
                 Vec::new()
             }
             Presence::Broadcast { room, user, frame } => {
-                self.broadcast(room, user, String::from(frame));
+                self.broadcast(room, user, &frame);
                 Vec::new()
             }
         });

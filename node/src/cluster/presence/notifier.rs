@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 
 use starling_protocol::{Hlc, RoomId, UserId, frame::peer::Presence, merge::contact::Relation};
 use starling_web::{
-    lane::{Frame, LaneKey, Utf8Bytes},
+    lane::{Frame, LaneKey},
     live_frame::{LiveFrame, UserPresence},
     objects::PresenceState,
     service::Online,
@@ -47,14 +47,18 @@ impl PresenceMap {
     }
 
     /// Broadcasts a passing event of a user, such as typing, to a room on all linked nodes.
-    pub fn broadcast_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        self.state().send_transient(&Presence::Broadcast { room, user, frame: frame.as_str().into() });
+    pub fn broadcast_everywhere(&self, room: RoomId, user: UserId, frame: &str) {
+        self.state().send_transient(&Presence::Broadcast { room, user, frame: frame.into() });
         self.broadcast(room, user, frame);
     }
 
-    pub(super) fn broadcast(&self, key: impl Into<LaneKey>, from: UserId, frame: impl Into<Utf8Bytes>) {
+    pub(super) fn broadcast(&self, key: impl Into<LaneKey>, from: UserId, frame: &str) {
+        self.push(key, &passing_frame(from, frame));
+    }
+
+    fn push(&self, key: impl Into<LaneKey>, frame: &Frame) {
         if let Some(lane) = self.lanes.get(key) {
-            lane.push([Frame { from: Some(from), ..Frame::new(Frame::EPHEMERAL, Hlc::default(), frame) }]);
+            lane.push([frame.clone()]);
         }
     }
 
@@ -63,21 +67,26 @@ impl PresenceMap {
         for &(user, online) in changes {
             let state = if online { PresenceState::Online } else { PresenceState::Offline };
             let frame = LiveFrame::Presence(UserPresence { user_id: user.to_string(), state });
-            let frame = Utf8Bytes::from(frame.to_json());
+            let frame = passing_frame(user, &frame.to_json());
             for (room, member) in records.rooms_of(user)? {
                 if member.role().is_some() && may_interact(&records, room, user)? {
-                    self.broadcast(room, user, frame.clone());
+                    self.push(room, &frame);
                 }
             }
             for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
                 let (other, sides) = acquaintance?;
                 if sides.relation() == Relation::Accepted {
-                    self.broadcast(other, user, frame.clone());
+                    self.push(other, &frame);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Encodes a frame about a user that is not logged.
+fn passing_frame(user: UserId, text: &str) -> Frame {
+    Frame { from: Some(user), ..Frame::new(Frame::EPHEMERAL, Hlc::default(), text) }
 }
 
 /// The task that notifies people of who is online.

@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use starling_protocol::{Hlc, Pos, RoomId, UserId, VersionVector, merge::contact::Relation};
 use starling_web::{
-    lane::{CommitPoint, Utf8Bytes},
+    lane::CommitPoint,
     live_frame::RoomChange,
     service::{LiveChange, LiveEvents, Online, Refusal, UserContext},
 };
@@ -90,8 +90,8 @@ impl LiveEvents for LiveService {
         self.presence.mark_online(user)
     }
 
-    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        self.presence.broadcast_everywhere(room, user, frame);
+    fn broadcast(&self, room: RoomId, user: UserId, frame: String) {
+        self.presence.broadcast_everywhere(room, user, &frame);
     }
 }
 

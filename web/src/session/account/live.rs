@@ -118,19 +118,23 @@ impl<'a> AccountSession<'a> {
                 timer.as_mut().reset(due);
             }
             let busy = self.backlog.is_some() || self.lane_set.in_round();
+            // In this order: what is sent is written once nothing else is ready, so that acks and cursors are in the
+            // same write as frames.
             tokio::select! {
-                () = self.lane_set.ready(), if !busy => {
-                    self.lane_set.begin_round();
-                    self.step(connection).await?;
-                }
-                () = ready(()), if busy => self.step(connection).await?,
+                biased;
+                () = drain.begun() => return self.hand_over(connection).await,
                 outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
                 outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, connection).await?,
                 message = connection.next(), if self.core.posts.has_room() && self.pending_request.is_none() => {
                     self.incoming(message, connection).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
-                () = drain.begun() => return self.hand_over(connection).await,
+                () = self.lane_set.ready(), if !busy => {
+                    self.lane_set.begin_round();
+                    self.step(connection).await?;
+                }
+                () = ready(()), if busy => self.step(connection).await?,
+                () = ready(()), if connection.has_unsent() => connection.flush().await?,
             }
         }
     }
@@ -151,7 +155,7 @@ impl<'a> AccountSession<'a> {
     }
 
     fn next_due(&self) -> Instant {
-        self.core.next_due().min(self.login_checked_at + CHECK_EVERY)
+        self.core.next_due(false).min(self.login_checked_at + CHECK_EVERY)
     }
 
     async fn acknowledge<S: Socket>(
@@ -171,7 +175,7 @@ impl<'a> AccountSession<'a> {
             self.login_checked_at = Instant::now();
             check_login(self.core.deps, self.identity).await?;
         }
-        self.core.keepalive.on_timer(connection).await
+        self.core.keepalive.on_timer(connection)
     }
 
     /// Sends one batch of the backlog or of the lanes.
@@ -198,7 +202,8 @@ impl<'a> AccountSession<'a> {
         if self.core.should_send_cursor() {
             self.core.send_cursor(connection).await?;
         }
-        self.core.on_lanes_empty(connection).await
+        self.core.on_lanes_empty();
+        Ok(())
     }
 
     /// Sends the frames of the user's own lane.
@@ -253,7 +258,7 @@ impl<'a> AccountSession<'a> {
             }
             self.core.delivery.note_frame(frame);
             if !frame.is_invalidation() && self.is_visible(frame) {
-                connection.feed(frame.text.clone()).await?;
+                connection.feed_frame(frame).await?;
                 delivered += 1;
             }
         }
@@ -296,7 +301,7 @@ impl<'a> AccountSession<'a> {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(user_presence(user, PresenceState::Online));
-                    self.core.deps.live.broadcast(room, user, online.to_json().into());
+                    self.core.deps.live.broadcast(room, user, online.to_json());
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The requests of a client on its live socket: posts, typing, read positions.
 
-use axum::extract::ws::Message;
 use starling_protocol::{
     ErrorCode, VersionVector,
     frame::live::{self, LiveRequest, LiveRequestError},
     texts,
 };
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::live::{AccountSession, RequestOutcome};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 impl AccountSession<'_> {
     pub(super) async fn incoming<S: Socket>(
         &mut self,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<tungstenite::Result<Message>>,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let (bytes, request) = match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
@@ -89,7 +89,7 @@ impl AccountSession<'_> {
             LiveRequest::Typing { room } if self.context.severed_rooms.contains(&room) => {}
             LiveRequest::Typing { room } if self.lane_set.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.context.user };
-                deps.live.broadcast(room, user, frame.to_json().into());
+                deps.live.broadcast(room, user, frame.to_json());
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM);
@@ -101,8 +101,7 @@ impl AccountSession<'_> {
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {
-                connection.feed(LiveFrame::Pong.to_json()).await?;
-                return connection.flush().await;
+                return connection.feed(LiveFrame::Pong.to_json()).await;
             }
         }
         Ok(())

@@ -6,12 +6,12 @@ mod replay;
 
 use std::future::ready;
 
-use axum::extract::ws::Message;
 use starling_protocol::{
     Hlc, MessageId, MessagePosted,
     frame::client::{self, ClientFrameError, GivenId},
 };
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use self::replay::{Backlog, Replayed};
 use super::{
@@ -21,6 +21,7 @@ use super::{
     delivery::{Delivery, Marks},
     deps::SessionDeps,
     end::{End, Never},
+    group::{Membership, reader::Reader},
     keepalive::Received,
     lifecycle, login,
     participant::Participant,
@@ -51,13 +52,23 @@ async fn serve<S: Socket>(
         Some(pos) => Some(deps.posting.above_hlc(pos).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(deps, &mut participant, subscription, replayed, above_hlc).run(connection).await
+    let reader = Reader::new(participant.owner(), connection.write_half());
+    let membership = deps.groups.join(participant.room, reader, &deps.for_group());
+    let mut session =
+        QuickSession::new(deps, &mut participant, subscription, membership, replayed, above_hlc);
+    let ended = session.run(connection).await;
+    // A frame that the group has begun comes before the close frame.
+    session.reclaim(connection);
+    ended
 }
 
 struct QuickSession<'a> {
     core: SessionCore<'a>,
     participant: &'a mut Participant,
     lane: Subscription,
+    membership: Membership,
+    /// Whether the group writes for this session.
+    is_lent: bool,
     marks: Marks,
     /// Messages that the lane no longer holds and the client lacks.
     backlog: Option<Backlog>,
@@ -69,16 +80,26 @@ impl<'a> QuickSession<'a> {
         deps: &'a SessionDeps,
         participant: &'a mut Participant,
         lane: Subscription,
+        membership: Membership,
         replayed: Replayed,
         above_hlc: Option<Hlc>,
     ) -> Self {
         let client = participant.client.clone();
         let mut core = SessionCore::new(deps, participant.owner(), client, Delivery::new(replayed.point));
         core.greatest = replayed.greatest.max(above_hlc.unwrap_or_default());
-        Self { core, participant, lane, marks: Marks::default(), backlog: None, frames: Vec::new() }
+        Self {
+            core,
+            participant,
+            lane,
+            membership,
+            is_lent: false,
+            marks: Marks::default(),
+            backlog: None,
+            frames: Vec::new(),
+        }
     }
 
-    async fn run<S: Socket>(mut self, connection: &mut Connection<S>) -> Result<Never, End> {
+    async fn run<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
         let mut drain = self.core.deps.drain.clone();
         // First the cursor for the replay, then the frames that the lane has gathered since.
         self.core.send_cursor(connection).await?;
@@ -87,31 +108,57 @@ impl<'a> QuickSession<'a> {
         let over = login::wait_for_end(self.core.deps, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
-            let due = self.core.next_due();
+            self.lend_if_idle(connection);
+            let due = self.core.next_due(self.is_lent);
             // A timer that fires too early costs less than moving it with every frame.
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
+            // In this order: what is sent is written once nothing else is ready, so that acks and cursors are in the same
+            // write as frames.
             tokio::select! {
-                () = self.lane.changed(), if self.backlog.is_none() => {
-                    self.deliver(connection).await?;
-                }
-                () = ready(()), if self.backlog.is_some() => self.send_backlog(connection).await?,
+                biased;
+                _ = &mut self.participant.lease.taken_over => return Err(End::TakenOver),
+                end = &mut over => return Err(end),
+                () = drain.begun() => return self.hand_over(connection).await,
                 outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
                 message = connection.next(), if self.core.posts.has_room() => {
                     self.incoming(message, connection).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
-                _ = &mut self.participant.lease.taken_over => return Err(End::TakenOver),
-                end = &mut over => return Err(end),
-                () = drain.begun() => return self.hand_over(connection).await,
+                () = self.membership.reader().returned(), if self.is_lent => self.reclaim(connection),
+                () = self.lane.changed(), if !self.is_lent && self.backlog.is_none() => {
+                    self.deliver(connection).await?;
+                }
+                () = ready(()), if self.backlog.is_some() => self.send_backlog(connection).await?,
+                () = ready(()), if !self.is_lent && connection.has_unsent() => connection.flush().await?,
             }
+        }
+    }
+
+    /// Lets the group write the lane's frames, if the session is up to date and has nothing else to send.
+    fn lend_if_idle<S: Socket>(&mut self, connection: &Connection<S>) {
+        let position = self.lane.position();
+        let is_busy = self.is_lent || self.backlog.is_some() || connection.has_unsent();
+        if is_busy || !self.core.may_lend() || self.lane.end() > position {
+            return;
+        }
+        self.is_lent = self.membership.lend(self.core.progress(position), &self.lane).is_none();
+    }
+
+    /// Writes for itself again.
+    fn reclaim<S: Socket>(&mut self, connection: &mut Connection<S>) {
+        self.is_lent = false;
+        if let Some(progress) = self.membership.reader().reclaim() {
+            let position = self.core.reclaim(progress, connection);
+            self.lane.advance_to(position);
         }
     }
 
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
+        self.reclaim(connection);
         self.core.send_last_acks(connection).await?;
         while !self.deliver(connection).await? {}
         self.core.hand_over()
@@ -122,7 +169,7 @@ impl<'a> QuickSession<'a> {
     async fn deliver<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<bool, End> {
         if self.backlog.is_some() {
             // The backlog goes first. A client that has to leave meanwhile gets it from the next node.
-            return connection.flush().await.map(|()| true);
+            return Ok(true);
         }
         self.frames.clear();
         let Ok((end, point)) = self.lane.take_with_commit(TAKE_FRAMES, &mut self.frames) else {
@@ -135,7 +182,7 @@ impl<'a> QuickSession<'a> {
             if self.core.delivery.is_new(&frame) {
                 self.core.greatest = self.core.greatest.max(frame.hlc);
                 self.core.delivery.note_frame(&frame);
-                connection.feed(frame.text).await?;
+                connection.feed_frame(&frame).await?;
                 delivered += 1;
             }
         }
@@ -146,23 +193,28 @@ impl<'a> QuickSession<'a> {
         }
         let at_end = end == self.lane.position();
         if at_end {
-            self.core.on_lanes_empty(connection).await?;
+            self.core.on_lanes_empty();
         }
         Ok(at_end)
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+        if self.is_lent && Instant::now() < self.core.keepalive.due() {
+            return Ok(());
+        }
+        self.reclaim(connection);
         if self.core.take_cursor_timeout() {
             self.deliver(connection).await?;
         }
-        self.core.keepalive.on_timer(connection).await
+        self.core.keepalive.on_timer(connection)
     }
 
     async fn incoming<S: Socket>(
         &mut self,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<tungstenite::Result<Message>>,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
+        self.reclaim(connection);
         match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => self.frame(client::parse_post(&text), text.len(), connection).await,
             Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, connection).await,
@@ -224,6 +276,7 @@ impl<'a> QuickSession<'a> {
         outcome: PostOutcome,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
+        self.reclaim(connection);
         let SessionCore { deps, posts, greatest, .. } = &mut self.core;
         posts.send_outcomes(deps, outcome, connection, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Message;
 use starling_protocol::{Hlc, limits::REPLAY_EVENTS_MAX};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     super::ResumePoint,

@@ -214,6 +214,7 @@ pub fn app_state(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, 
         live: Arc::new(StubServices),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
+        groups: Arc::default(),
         metrics: Arc::new(metrics),
         settings: Arc::new(WebSettings {
             node: "node".into(),

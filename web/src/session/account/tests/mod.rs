@@ -7,10 +7,10 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use starling_protocol::{cursor::CursorError, limits::REPLAY_EVENTS_MAX};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 
 use self::{
     client::{Client, cursor},
@@ -18,8 +18,7 @@ use self::{
 };
 use crate::{
     drain::Serving,
-    lane::Utf8Bytes,
-    session::{ResumePoint, core::CURSOR_EVERY},
+    session::{ResumePoint, group::CURSOR_EVERY},
 };
 
 #[tokio::test]
@@ -158,7 +157,7 @@ async fn a_new_member_misses_nothing_after_joining() {
     // The session follows the lane before the client learns of the room.
     client.until("room").await;
     let broadcasts = client.world.broadcasts.lock().unwrap().clone();
-    let is_presence = |(room, frame): &(_, Utf8Bytes)| *room == ROOMS[0] && frame.contains("online");
+    let is_presence = |(room, frame): &(_, String)| *room == ROOMS[0] && frame.contains("online");
     let is_announced = broadcasts.len() == 1 && broadcasts.iter().all(is_presence);
     assert!(is_announced, "the other members see that she is online: {broadcasts:?}");
     client.world.commit(4, ROOMS[0], BOB);

@@ -16,7 +16,7 @@ use starling_protocol::{
 };
 
 use crate::{
-    lane::{CommitPoint, Frame, Lanes, Utf8Bytes},
+    lane::{CommitPoint, Frame, Lanes},
     live_frame::RoomChange,
     objects::{Message, User},
     service::{
@@ -43,7 +43,7 @@ pub struct World {
     /// The messages: number, room and author.
     pub posted: Mutex<Vec<(u64, RoomId, UserId)>>,
     /// The frames that Ann's session broadcast, with their rooms.
-    pub broadcasts: Mutex<Vec<(RoomId, Utf8Bytes)>>,
+    pub broadcasts: Mutex<Vec<(RoomId, String)>>,
 }
 
 fn frame(n: u64) -> String {
@@ -251,7 +251,7 @@ impl LiveEvents for World {
         Online(None)
     }
 
-    fn broadcast(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
+    fn broadcast(&self, room: RoomId, _: UserId, frame: String) {
         self.broadcasts.lock().unwrap().push((room, frame));
     }
 }
