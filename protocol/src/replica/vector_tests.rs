@@ -36,6 +36,7 @@ fn over(fold: &Arc<Fold>, changed: &[(u64, u64)]) -> VersionVector {
     VersionVector::over(Arc::clone(fold), changed.iter().map(|&(n, seq)| (origin(n), Seq(seq))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands where a peer may name none")]
 fn hello(own: &[Arc<Fold>], peers: &[Arc<Fold>]) -> Option<HelloFolds> {
     let peers = peers.iter().map(|fold| fold.rank()).collect();
     Some(HelloFolds { own: own.to_vec(), peers })
