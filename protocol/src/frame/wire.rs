@@ -163,6 +163,8 @@ fn is_known([outer, inner]: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -196,7 +198,7 @@ mod tests {
         let seq = Seq(1);
         let answer =
             ClaimAnswer { origin, seq, answered_by: None, held: None, would_wait_for_claimer: false };
-        let part = VectorPart::split(1, None, Default::default(), 1, &VectorFrame::Vector).remove(0);
+        let part = VectorPart::split(1, None, BTreeMap::new(), 1, &VectorFrame::Vector).remove(0);
         let replica = [
             ReplicaFrame::Push(Vec::new()),
             ReplicaFrame::Vector(VersionVector::default()),

@@ -163,18 +163,18 @@ impl Replica {
         &mut self,
         now: Millis,
         link_id: LinkId,
-        answer: ClaimAnswer,
+        answer: &ClaimAnswer,
         held: Option<VersionVector>,
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
-        let ClaimAnswer { origin, seq, answered_by, .. } = answer;
+        let ClaimAnswer { origin, seq, answered_by, .. } = *answer;
         if Some(origin) != self.own_origin {
             // Only answers directly from the answering node are relayed, so that none circulates forever.
             let mut links = self.links.iter_mut();
             let claimer = links.find(|(_, to)| to.peer == origin.node && answered_by.is_none());
             let Some((&id, to)) = claimer else { return };
-            let relayed = ClaimAnswer { answered_by: Some(peer), held: None, ..answer };
+            let relayed = ClaimAnswer { answered_by: Some(peer), held: None, ..*answer };
             let frames = match held {
                 Some(held) => {
                     let relayed = VectorFrame::ClaimAnswer(relayed);

@@ -72,7 +72,7 @@ impl Replica {
     pub(super) fn confirm_to(&mut self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
         let status = self.status_for(now, id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let frames = confirmations(std::mem::take(&mut link.unconfirmed), status, self.vector_entries_max);
+        let frames = confirmations(std::mem::take(&mut link.unconfirmed), &status, self.vector_entries_max);
         out.extend(frames.into_iter().map(|frame| send(id, frame)));
     }
 

@@ -71,7 +71,7 @@ impl Replica {
                 Some(held) => {
                     self.receive_vector(now, link_id, VectorFrame::ClaimAnswer(answer), held, out);
                 }
-                None => self.receive_claim_answer(now, link_id, answer, None, out),
+                None => self.receive_claim_answer(now, link_id, &answer, None, out),
             },
             ReplicaFrame::Probed(id, vector) => {
                 self.receive_vector(now, link_id, VectorFrame::Probed(id), vector, out);
@@ -109,7 +109,7 @@ impl Replica {
             }
             VectorFrame::ClaimAnswer(answer) => {
                 self.write_over_base(&mut vector);
-                self.receive_claim_answer(now, link_id, answer, Some(vector), out);
+                self.receive_claim_answer(now, link_id, &answer, Some(vector), out);
             }
         }
     }

@@ -36,6 +36,7 @@ fn over(fold: &Arc<Fold>, changed: &[(u64, u64)]) -> VersionVector {
     VersionVector::over(Arc::clone(fold), changed.iter().map(|&(n, seq)| (origin(n), Seq(seq))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands where a peer may name none")]
 fn hello(own: &[Arc<Fold>], peers: &[Arc<Fold>]) -> Option<HelloFolds> {
     let peers = peers.iter().map(|fold| fold.rank()).collect();
     Some(HelloFolds { own: own.to_vec(), peers })
@@ -134,7 +135,7 @@ impl Pair {
 /// than the longest frame to another.
 #[test]
 fn a_vector_of_any_length_passes() {
-    for count in [40_000, 300_000] {
+    for count in [40_000, 160_000] {
         let held: VersionVector = entries(count, 1_000_000).collect();
         for folds in [hello(&[], &[]), None] {
             let knows_parts = folds.is_some();
@@ -152,7 +153,7 @@ fn a_vector_of_any_length_passes() {
     }
 }
 
-/// What counts on a whole vector is never sent in frames that a peer would take for whole ones.
+/// A frame that counts on a whole vector is never sent as several that a peer would take for whole ones.
 #[test]
 fn a_peer_that_knows_no_parts_gets_no_part_of_a_probed_vector() {
     let long: VersionVector = entries(150_000, 1).collect();

@@ -24,7 +24,7 @@ use crate::{
 pub(super) const ENTRIES_MAX: usize = 12_000;
 /// Entries in one frame to a peer that knows no parts, at most: they fit in the longest frame.
 const PLAIN_ENTRIES_MAX: usize = 100_000;
-/// Folds that a peer has named and that are remembered, at most: the newest.
+/// Folds that each end of a link has named and that are remembered, at most; of the peer's the newest.
 const PEER_FOLDS_MAX: usize = 2 * FOLDS_NAMED_MAX;
 
 /// The parts of a frame that have arrived.
@@ -225,12 +225,12 @@ fn plain_frames(vector: &VersionVector, frame: VectorFrame) -> Vec<ReplicaFrame>
 /// Returns confirmations of some heads: one, also without heads, or several if there are many.
 pub(super) fn confirmations(
     heads: BTreeMap<OriginId, Seq>,
-    status: Confirm,
+    status: &Confirm,
     entries_max: usize,
 ) -> Vec<ReplicaFrame> {
     let new_heads: Vec<_> = heads.into_iter().collect();
     if new_heads.len() <= entries_max {
-        return vec![ReplicaFrame::Confirm(Confirm { new_heads, ..status })];
+        return vec![ReplicaFrame::Confirm(Confirm { new_heads, ..status.clone() })];
     }
     let confirm =
         |heads: &[_]| ReplicaFrame::Confirm(Confirm { new_heads: heads.to_vec(), ..status.clone() });
