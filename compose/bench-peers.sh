@@ -9,9 +9,11 @@ cd "$(dirname "$0")/.."
 . .ci/tools.sh
 # Debian puts servers where only root looks.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
+missing=()
 for server in nats-server mosquitto; do
-  have "$server" || install_packages "$server"
+  have "$server" || missing+=("$server")
 done
+[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 # The figures are those of the program that packages have.
 export STARLING_PROFILE=${STARLING_PROFILE:-dist}
 build_programs

@@ -91,3 +91,19 @@ fn starling(program: &Path, address: SocketAddr, home: &Path) -> Command {
     command.env("STARLING_AUTH_MEMORY_KIB", "64").env("STARLING_AUTH_PASSES", "1");
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Otherwise a new limit would be measured instead of the server.
+    #[test]
+    fn all_limits_of_the_readme_are_lifted() {
+        let readme = include_str!("../../../README.md");
+        let name = |rest: &'static str| rest.split('`').next().expect("a split has a first part");
+        let named: BTreeSet<_> = readme.split("`STARLING_LIMITS_").skip(1).map(name).collect();
+        assert_eq!(named, LIMITS.into_iter().collect());
+    }
+}
