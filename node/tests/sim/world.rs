@@ -110,6 +110,7 @@ impl World {
         let fault_kinds = Fault::draw(&mut rng);
         let mut world = Self::with_nodes(rng, count, mutant);
         (world.folds, world.fault_kinds) = (folds, fault_kinds);
+        world.people.read_much = world.rng.random_bool(0.3);
         world.begin();
         for client in 0..world.clients.len() {
             world.schedule(1_000, Event::Client(client));

@@ -52,7 +52,7 @@ use self::{
     folding::Folding,
     heartbeat::LocalStatus,
     link::Link,
-    pull::PullPlanner,
+    pull::{Pull, PullPlanner},
     recent::{RecentEvents, chunks},
     waiters::Waiters,
 };
@@ -282,6 +282,9 @@ impl Replica {
         for &(origin, seq) in new_heads {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
+            if self.best_head(origin) <= seq {
+                self.pulls.drop_origin(origin);
+            }
         }
         self.refusals = 0;
         self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
@@ -347,7 +350,7 @@ impl Replica {
         if !self.may_pull() {
             return;
         }
-        for (link, origin, from, to) in self.pulls.plan(now, &self.accepted, &self.links) {
+        for Pull { link, origin, from, to } in self.pulls.plan(now, &self.accepted, &self.links) {
             out.push(send(link, ReplicaFrame::Pull { origin, from, to }));
         }
     }

@@ -3,6 +3,7 @@
 use super::tests::{Bench, OTHER, OWN, PEER, THEIRS, event};
 use super::*;
 use crate::frame::wire::WireVersion;
+use std::collections::VecDeque;
 
 const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
@@ -94,17 +95,46 @@ fn another_peer_is_asked_at_once_when_the_link_goes_down() {
     assert_eq!(bench.replica.missing().count(), 0, "nobody has them");
 }
 
-/// Promise 8: a peer reads two ranges at a time, whatever this node lacks.
+/// Promise 8: a peer reads 8 ranges and 4,000 events at a time, whatever this node lacks; the next is asked for as soon as one
+/// has come, and each origin has its turn.
 #[test]
-fn a_peer_is_asked_for_two_ranges_at_a_time() {
-    let origins = [1, 2, 3].map(|incarnation| OriginId { incarnation, ..DEAD });
-    let held = origins.map(|origin| (origin, Seq(1)));
-    let (mut bench, sent) = linked(&[(PEER, &held)]);
-    assert_eq!(sent, [(LinkId(1), pull(origins[0], 1, 1)), (LinkId(1), pull(origins[1], 1, 1))]);
-    assert_eq!(bench.replica.next_tick(), Millis(200));
-    assert_eq!(pulls(bench.step(answer(LinkId(1), origins[0], &[1]))), []);
-    assert_eq!(tick(&mut bench, Millis(199)), []);
-    assert_eq!(tick(&mut bench, Millis(200)), [(LinkId(1), pull(origins[2], 1, 1))]);
+fn a_peer_is_asked_for_a_few_ranges_at_a_time() {
+    let origins: Vec<_> = (1..=10).map(|incarnation| OriginId { incarnation, ..DEAD }).collect();
+    let short: Vec<_> = origins.iter().map(|&origin| (origin, Seq(1))).collect();
+    let (mut bench, sent) = linked(&[(PEER, &short)]);
+    let first: Vec<_> = origins[..8].iter().map(|&origin| (LinkId(1), pull(origin, 1, 1))).collect();
+    assert_eq!(sent, first);
+    for (at, next) in [(0, 8), (1, 9)] {
+        let sent = pulls(bench.step(answer(LinkId(1), origins[at], &[1])));
+        bench.step(Input::Applied(vec![(origins[at], Seq(1))]));
+        assert_eq!(sent, [(LinkId(1), pull(origins[next], 1, 1))]);
+    }
+    let long: Vec<_> = origins[..3].iter().map(|&origin| (origin, Seq(3_000))).collect();
+    let (mut bench, sent) = linked(&[(PEER, &long)]);
+    let both = [(LinkId(1), pull(origins[0], 1, 2_000)), (LinkId(1), pull(origins[1], 1, 2_000))];
+    assert_eq!(sent, both);
+    let sent = pulls(bench.step(answer(LinkId(1), origins[0], &[1])));
+    assert_eq!(sent, [(LinkId(1), pull(origins[2], 1, 2_000))], "not the first one again");
+}
+
+/// Promise: a new node catches up with a cluster whose nodes were started very often. Each range takes the time of one answer,
+/// and the work for it does not grow with the number of origins that are still missing.
+#[test]
+fn many_short_origins_are_pulled_without_pauses_from_all_peers() {
+    const ORIGINS: u64 = 2_000;
+    let held: Vec<_> = (1..=ORIGINS).map(|incarnation| (OriginId { incarnation, ..DEAD }, Seq(1))).collect();
+    let (mut bench, first) = linked(&[(PEER, &held), (OTHER, &held)]);
+    let mut asked: VecDeque<_> = first.into();
+    let mut from_second = 0;
+    while let Some((link, frame)) = asked.pop_front() {
+        let ReplicaFrame::Pull { origin, .. } = frame else { panic!("{frame:?}") };
+        from_second += u64::from(link == LinkId(2));
+        asked.extend(pulls(bench.step(answer(link, origin, &[1]))));
+        asked.extend(pulls(bench.step(Input::Applied(vec![(origin, Seq(1))]))));
+    }
+    assert_eq!(bench.replica.missing().count(), 0);
+    assert_eq!(bench.now, Millis(0), "nothing waited for a time");
+    assert!((ORIGINS / 4..ORIGINS).contains(&from_second), "{from_second} were pulled from the second peer");
 }
 
 /// Promise 8: one range has at most 2,000 events.

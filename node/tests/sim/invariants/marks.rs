@@ -1,5 +1,5 @@
-//! Promise 13: equal events give equal read marks, in whatever order they came and whichever folds are missing; and every
-//! node shows exactly what its marks say.
+//! Promise 13: equal events give equal read marks, in whatever order they came and whichever folds are missing; every node
+//! shows exactly what its marks say; and what a mark once covered stays covered.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use starling_node::store::Store;
 use starling_protocol::{
     Event, EventBody, NodeId, RoomId, UserId, VersionVector,
     event::{FoldedReadMarked, ReadMarked},
-    limits::READ_MARK_ORIGINS_MAX,
+    folded_vector::FoldedVector,
+    limits::{MARK_FOLDS_MAX, READ_MARK_ORIGINS_MAX},
     merge::read_mark::{self, FoldedReadMark},
 };
 
@@ -48,6 +49,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
             if *first != kept {
                 return Err(format!("the nodes keep different marks: {first:?} and {kept:?}"));
             }
+            for event in &marks.folded {
+                still_covered(&run.store, event, merged.as_ref())?;
+            }
             let shown = run.store.room_reader().unwrap().read_mark(user, room).unwrap();
             let expected = seen(&run.store, &marks, kept.as_ref());
             if shown.as_ref().is_none_or(|shown| shown.seen != expected) {
@@ -60,6 +64,37 @@ pub fn check(world: &mut World) -> Result<(), String> {
 
 fn merge(marks: &[FoldedReadMarked]) -> Option<FoldedReadMark> {
     marks.iter().fold(None, |state, mark| Some(read_mark::apply_folded(state, mark)))
+}
+
+/// Checks that a merged mark covers what one of its events covered. Of more concurrent splits than a mark has place for, some
+/// are dropped.
+fn still_covered(
+    store: &Store,
+    event: &FoldedReadMarked,
+    merged: Option<&FoldedReadMark>,
+) -> Result<(), String> {
+    let merged = merged.expect("it was merged from events");
+    if merged.seen.len() == MARK_FOLDS_MAX {
+        return Ok(());
+    }
+    let (before, after) = (expanded(store, &event.seen), expanded(store, &merged.seen));
+    if after.covers(&before) {
+        Ok(())
+    } else {
+        Err(format!("a mark of {:?} covered {before:?}, and now {after:?}", event.room))
+    }
+}
+
+/// The events that vectors cover on a node.
+fn expanded(store: &Store, vectors: &[FoldedVector]) -> VersionVector {
+    let mut seen = VersionVector::default();
+    for vector in vectors {
+        // A fold whose base was lost with a disk is known to nobody.
+        if let Some(fold) = store.fold(vector.fold).unwrap() {
+            seen.merge(&vector.over(fold));
+        }
+    }
+    seen
 }
 
 /// The mark that a node keeps.
@@ -75,11 +110,8 @@ fn seen(store: &Store, marks: &Marks, folded: Option<&FoldedReadMark>) -> Versio
     let plain = marks.plain.iter().fold(None, |state, mark| Some(read_mark::apply(state, mark)));
     let mut seen = plain.map(|mark| mark.seen).unwrap_or_default();
     seen.keep_greatest(READ_MARK_ORIGINS_MAX);
-    for vector in folded.iter().flat_map(|mark| &mark.seen) {
-        // A fold whose base was lost with a disk is known to nobody.
-        if let Some(fold) = store.fold(vector.fold).unwrap() {
-            seen.merge(&vector.over(fold));
-        }
+    if let Some(folded) = folded {
+        seen.merge(&expanded(store, &folded.seen));
     }
     seen
 }

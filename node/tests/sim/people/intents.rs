@@ -41,6 +41,12 @@ impl World {
     pub fn wish(&mut self, node: usize) -> Option<Op> {
         let accounts = self.people.accounts();
         let (user, other) = (*accounts.choose(&mut self.rng)?, *accounts.choose(&mut self.rng)?);
+        if self.people.read_much
+            && self.rng.random_bool(0.6)
+            && let Some(&(author, room, id)) = self.people.posts.choose(&mut self.rng)
+        {
+            return self.about_reading(node, author, room, id);
+        }
         match self.rng.random_range(0..100) {
             0..24 if user != other => Some(self.about_contact(user, other)),
             24..50 => Some(self.about_room(user, other)),

@@ -30,6 +30,8 @@ pub struct People {
     /// Messages that users wanted to post, with their authors and rooms.
     posts: Vec<(UserId, RoomId, MessageId)>,
     pub promises: Vec<Promise>,
+    /// Whether most acts are about reading, as they are for people.
+    pub read_much: bool,
     /// Vectors of some nodes at earlier times: what a user may have been sent when they read.
     sent_before: Vec<VersionVector>,
     /// The time of the last fault.
