@@ -181,6 +181,12 @@ impl<'a> SessionCore<'a> {
         position
     }
 
+    /// Pings a silent client, or ends the session, and frees what a silent client doesn't need.
+    pub fn on_silence<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+        self.posts.free_if_idle();
+        self.keepalive.on_timer(connection)
+    }
+
     /// Sends the acks of posts in flight, before the session ends because this node stops serving.
     pub async fn send_last_acks<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.posts.send_pending_outcomes(self.deps, connection).await

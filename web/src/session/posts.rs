@@ -1,6 +1,6 @@
 //! The posts of a session until they are durable, and the replies to them: acks and refusals.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, future::pending, time::Duration};
 
 use starling_protocol::{
     MessageId, Pos,
@@ -19,10 +19,13 @@ const SPELLINGS_MAX: usize = 2 * IN_FLIGHT_MAX;
 /// A stopping node waits this long for the acks of a session's posts.
 const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 
+/// The channel of outcomes.
+type Channel = (mpsc::UnboundedSender<PostOutcome>, mpsc::UnboundedReceiver<PostOutcome>);
+
 /// The posts of one session that wait for their outcomes.
 pub struct Posts {
-    outcomes: mpsc::UnboundedReceiver<PostOutcome>,
-    sender: mpsc::UnboundedSender<PostOutcome>,
+    /// Made for the first post, and freed in silence: it has memory for 32 outcomes at once.
+    channel: Option<Channel>,
     in_flight: usize,
     /// The ids that the client spells differently from the service, oldest first.
     spellings: VecDeque<GivenId>,
@@ -30,8 +33,7 @@ pub struct Posts {
 
 impl Posts {
     pub fn new() -> Self {
-        let (sender, outcomes) = mpsc::unbounded_channel();
-        Self { outcomes, sender, in_flight: 0, spellings: VecDeque::new() }
+        Self { channel: None, in_flight: 0, spellings: VecDeque::new() }
     }
 
     /// Notes the client's spelling of an id, for acks and refusals.
@@ -66,7 +68,8 @@ impl Posts {
         &mut self,
         post: impl FnOnce(&mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        post(&self.sender)?;
+        let (sender, _) = self.channel.get_or_insert_with(mpsc::unbounded_channel);
+        post(sender)?;
         self.in_flight += 1;
         Ok(())
     }
@@ -75,7 +78,19 @@ impl Posts {
     ///
     /// Cancellation safety: no outcome is lost when the future is dropped.
     pub async fn next(&mut self) -> PostOutcome {
-        self.outcomes.recv().await.expect("this holds a sender")
+        match &mut self.channel {
+            Some((_, outcomes)) => outcomes.recv().await.expect("this holds a sender"),
+            None => pending().await,
+        }
+    }
+
+    /// Frees the memory of earlier posts, if no outcome of theirs can come.
+    pub fn free_if_idle(&mut self) {
+        // Nobody else has a sender any more, and so nothing comes after the second check.
+        let is_over = |(_, outcomes): &Channel| outcomes.sender_strong_count() == 1 && outcomes.is_empty();
+        if self.in_flight == 0 && self.channel.as_ref().is_some_and(is_over) {
+            (self.channel, self.spellings) = (None, VecDeque::new());
+        }
     }
 
     /// Sends the client an outcome and all others that wait. Calls `acked` with the position of each posted
@@ -104,7 +119,7 @@ impl Posts {
                 }
                 Err(refusal) => refuse(deps, connection, &refusal, Some(spelling)).await?,
             }
-            next = self.outcomes.try_recv().ok();
+            next = self.channel.as_mut().and_then(|(_, outcomes)| outcomes.try_recv().ok());
         }
         Ok(())
     }
@@ -115,7 +130,7 @@ impl Posts {
         deps: &SessionDeps,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        let pending = async {
+        let all = async {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
                 self.send_outcomes(deps, outcome, connection, |_, _| {}).await?;
@@ -123,7 +138,7 @@ impl Posts {
             }
             Ok(())
         };
-        timeout(HAND_OVER_MAX, pending).await.unwrap_or(Ok(()))
+        timeout(HAND_OVER_MAX, all).await.unwrap_or(Ok(()))
     }
 }
 
@@ -137,4 +152,43 @@ pub async fn refuse<S: Socket>(
     deps.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
     connection.feed(frame.to_json()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: no outcome is lost, also of an ack with more copies that comes long after the first.
+    #[tokio::test]
+    async fn the_channel_is_freed_once_no_outcome_can_come() {
+        let (mut posts, mut service) = (Posts::new(), None);
+        let outcome = |n| PostOutcome {
+            id: MessageId::from_u128(n),
+            result: Err(Refusal::new(starling_protocol::ErrorCode::Overloaded, "")),
+            is_upgrade: false,
+        };
+        let kept = |sender: &mpsc::UnboundedSender<_>| {
+            service = Some(sender.clone());
+            Ok(())
+        };
+        posts.submit(kept).unwrap();
+        posts.free_if_idle();
+        let sender = service.take().unwrap();
+        sender.send(outcome(1)).unwrap();
+        assert_eq!(posts.next().await.id, MessageId::from_u128(1));
+        posts.in_flight = 0;
+        posts.free_if_idle();
+        sender.send(outcome(2)).unwrap();
+        drop(sender);
+        posts.free_if_idle();
+        assert_eq!(posts.next().await.id, MessageId::from_u128(2), "it came after the first");
+        posts.free_if_idle();
+        assert!(posts.channel.is_none());
+        let at_once = |sender: &mpsc::UnboundedSender<_>| {
+            sender.send(outcome(3)).unwrap();
+            Ok(())
+        };
+        posts.submit(at_once).unwrap();
+        assert_eq!(posts.next().await.id, MessageId::from_u128(3));
+    }
 }

@@ -18,7 +18,7 @@ use super::write_half::WriteHalf;
 use crate::server::ReceiveBudget;
 
 /// The read buffer of a WebSocket, in bytes. The default of 128 KiB would make idle sessions expensive.
-const READ_BUFFER_BYTES: usize = 1024;
+const READ_BUFFER_BYTES: usize = 512;
 
 /// The socket under a session.
 pub trait Socket: Send {

@@ -175,7 +175,7 @@ impl<'a> AccountSession<'a> {
             self.login_checked_at = Instant::now();
             check_login(self.core.deps, self.identity).await?;
         }
-        self.core.keepalive.on_timer(connection)
+        self.core.on_silence(connection)
     }
 
     /// Sends one batch of the backlog or of the lanes.

@@ -24,7 +24,7 @@ use super::{
     group::{Membership, reader::Reader},
     keepalive::Received,
     lifecycle, login,
-    participant::Participant,
+    participant::{Participant, ResumePoint},
     posts::refuse,
     socket::Socket,
 };
@@ -52,6 +52,8 @@ async fn serve<S: Socket>(
         Some(pos) => Some(deps.posting.above_hlc(pos).await.map_err(End::Refused)?),
         None => None,
     };
+    // It is long, and no longer needed.
+    participant.resume_point = ResumePoint::Nothing;
     let reader = Reader::new(participant.owner(), connection.write_half());
     let membership = deps.groups.join(participant.room, reader, &deps.for_group());
     let mut session =
@@ -143,6 +145,8 @@ impl<'a> QuickSession<'a> {
         if is_busy || !self.core.may_lend() || self.lane.end() > position {
             return;
         }
+        // An idle session keeps no buffers.
+        (self.frames, self.marks) = (Vec::new(), Marks::default());
         self.is_lent = self.membership.lend(self.core.progress(position), &self.lane).is_none();
     }
 
@@ -206,7 +210,7 @@ impl<'a> QuickSession<'a> {
         if self.core.take_cursor_timeout() {
             self.deliver(connection).await?;
         }
-        self.core.keepalive.on_timer(connection)
+        self.core.on_silence(connection)
     }
 
     async fn incoming<S: Socket>(
