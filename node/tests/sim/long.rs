@@ -32,7 +32,7 @@ const POSTS: usize = 5;
 /// The longest virtual time for a step: a new node pulls each origin by itself, and there are thousands.
 const STEP_MS_MAX: u64 = 3_600_000;
 
-/// What things cost at some time of the history.
+/// The costs at some time of the history.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// The starts and replacements before it.
@@ -78,9 +78,9 @@ pub fn run(count: usize) -> Vec<Cost> {
         // Each node in turn, now started again and now replaced.
         let node = step / 2 % NODES;
         if step % 2 == 0 {
-            long.replace(node)
+            long.replace(node);
         } else {
-            long.start_again(node)
+            long.start_again(node);
         }
         long.post((node + 1) % NODES);
         if step % MARK_EVERY == 0 {
@@ -125,7 +125,7 @@ impl Long {
     fn run_until(&mut self, what: &str, holds: impl Fn(&World) -> bool) {
         let until = self.world.now + STEP_MS_MAX;
         while !holds(&self.world) {
-            self.world.step().unwrap_or_else(|violation| panic!("{violation}"));
+            self.world.step().expect("no promise is broken");
             assert!(self.world.now < until, "{what}: not within {STEP_MS_MAX} ms");
         }
     }
@@ -179,9 +179,8 @@ impl Long {
     fn mark(&mut self, node: usize) {
         let run = self.world.nodes[node].run.as_ref().expect("it runs");
         let (user, room) = (self.user, self.room);
-        let Ok(mut mark) = read::mark(&run.store, user, room, self.last, None) else {
-            panic!("the user is a member of the room");
-        };
+        let mark = read::mark(&run.store, user, room, self.last, None).ok();
+        let mut mark = mark.expect("the user is a member of the room");
         mark.over_folds = run.replica().peers_know_folds();
         self.act(node, Op::Decide(Decide::new(move |tables| read::decide(tables, user, &mark))));
         let run = self.world.nodes[node].run.as_ref().expect("it runs");

@@ -105,7 +105,9 @@ fn starts_and_replaced_nodes_cost_nothing_for_ever() {
     let count = usize::try_from(from_environment("STARLING_SIM_STARTS", STARTS)).unwrap();
     let begun = Instant::now();
     let costs = long::run(count);
-    costs.iter().for_each(|cost| say(&cost.to_string()));
+    for cost in &costs {
+        say(&cost.to_string());
+    }
     say(&format!("{count} starts and {count} replaced nodes in {:.1} s", begun.elapsed().as_secs_f64()));
     for cost in &costs {
         assert!(cost.cursor_chars < CURSOR_CHARS_MAX && cost.mark_bytes < MARK_BYTES_MAX, "{cost:?}");

@@ -101,7 +101,7 @@ pub(super) struct PullPlanner {
     missing: BTreeMap<OriginId, MissingOrigin>,
     /// The missing origins that wait.
     waits: BTreeMap<OriginId, Wait>,
-    /// The origin at which the last round has ended; the next one begins behind it, so that each has its turn.
+    /// The next round begins behind this origin, so that each has its turn: with the first one whose peers were busy.
     last: Option<OriginId>,
 }
 
@@ -154,10 +154,10 @@ impl PullPlanner {
         links: &BTreeMap<LinkId, Link>,
     ) -> Vec<Pull> {
         let mut load = self.end_waits(now, links);
-        let (mut pulls, mut busy) = (Vec::new(), 0);
+        let (mut pulls, mut busy, mut last) = (Vec::new(), 0, self.last);
         for _ in 0..self.missing.len() {
-            let Some(origin) = self.next_origin() else { break };
-            self.last = Some(origin);
+            let Some(origin) = self.behind(last) else { break };
+            last = Some(origin);
             match self.look(origin, now, accepted, links, &load) {
                 Look::Asks(pull) => {
                     let events = pull.to.count_after(accepted.get(origin));
@@ -171,7 +171,9 @@ impl PullPlanner {
                 Look::Busy => busy += 1,
                 Look::NotMissing => self.drop_origin(origin),
             }
-            if busy == BUSY_MAX {
+            if busy == 0 {
+                self.last = last;
+            } else if busy == BUSY_MAX {
                 break;
             }
         }
@@ -202,9 +204,9 @@ impl PullPlanner {
         load
     }
 
-    /// Returns the origin whose turn it is.
-    fn next_origin(&self) -> Option<OriginId> {
-        let behind = self.last.and_then(|last| self.missing.range((Excluded(last), Unbounded)).next());
+    /// Returns the missing origin behind another one, or the first.
+    fn behind(&self, last: Option<OriginId>) -> Option<OriginId> {
+        let behind = last.and_then(|last| self.missing.range((Excluded(last), Unbounded)).next());
         behind.or_else(|| self.missing.iter().next()).map(|(&origin, _)| origin)
     }
 

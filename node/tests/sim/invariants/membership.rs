@@ -19,25 +19,30 @@ pub fn handed_over(world: &World, node: usize, held: &VersionVector) -> Result<(
     Ok(())
 }
 
-/// Checks that a node may go now with its disk.
+/// Checks that a node may go now with its disk: enough others hold the end of its membership, too, and with it all that it wrote.
+/// They need not be those that took over what others had written.
 pub fn left(world: &World, node: usize) -> Result<(), String> {
-    let holders = holders(world, node, &world.nodes[node].durable).count();
+    let machine = &world.nodes[node];
+    let own = machine.run.as_ref().and_then(|run| run.own).expect("it has written that it leaves");
+    let written = VersionVector::from_iter([(own, machine.durable.get(own))]);
+    let holders = holders(world, node, &written).count();
     if holders < DURABILITY.copies {
-        return Err(format!("node {node} leaves the cluster while {holders} others hold its log"));
+        return Err(format!("node {node} leaves the cluster while {holders} others hold all that it wrote"));
     }
     Ok(())
 }
 
-/// The other nodes that hold what a node holds, as far as it can know.
+/// The other members that hold what a node holds, as far as it can know.
 fn holders<'a>(world: &'a World, node: usize, held: &'a VersionVector) -> impl Iterator<Item = usize> + 'a {
+    let listed = world.nodes[node].run.as_ref().expect("it runs").membership.listed();
     let holds = move |&other: &usize| {
         let machine = &world.nodes[other];
         let mut had = VersionVector::clone(&machine.durable);
-        // Nobody learns of a lost disk before the link to the process before has ended.
+        // Nobody learns of a lost disk, or of a lost machine, before the link to it has ended.
         had.merge(&machine.formerly);
-        other != node && had.covers(held)
+        other != node && listed.contains(&machine.id) && had.covers(held)
     };
-    world.members().into_iter().filter(holds)
+    (0..world.nodes.len()).filter(holds)
 }
 
 /// Returns the first difference between a list of members and the members that live.

@@ -45,7 +45,7 @@ pub enum Notice {
     Answer,
 }
 
-/// What a process knows of members.
+/// The knowledge of a process about members.
 pub struct Membership {
     pub members: Members,
     /// The peers that say that they leave.
@@ -256,9 +256,8 @@ impl World {
         }
         let Some(membership) = self.membership(node) else { return };
         match membership.leave.as_ref().map(|leave| leave.stage) {
-            None if membership.forgotten => self.renew(node),
+            None | Some(Stage::Prepares | Stage::HandsOver) if membership.forgotten => self.renew(node),
             None => {}
-            Some(Stage::Prepares | Stage::HandsOver) if membership.forgotten => self.renew(node),
             Some(Stage::Prepares) => self.prepare_leave(node),
             Some(Stage::HandsOver) => self.hand_over_log(node),
             Some(Stage::Writes) => self.see_own_end(node),
