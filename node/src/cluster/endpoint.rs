@@ -80,7 +80,7 @@ pub struct PeerEndpoint {
     replaced: AtomicU64,
 }
 
-/// What a node shows and accepts.
+/// The certificates that a node shows and accepts.
 #[derive(Clone)]
 struct Accepts {
     keys: HeldKeys,
@@ -90,7 +90,7 @@ struct Accepts {
     own: Option<Arc<OwnCertificate>>,
 }
 
-/// What new connections go by, and what it was made from.
+/// The configuration of new connections, and what it was made from.
 struct Trust {
     accepts: Accepts,
     client: ClientConfig,

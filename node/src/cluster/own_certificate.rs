@@ -75,7 +75,7 @@ pub struct OwnCertificate {
     pub(super) key: KeyPair,
 }
 
-/// What the three files hold.
+/// The content of the three files.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertificatePem {
     ca: Vec<u8>,

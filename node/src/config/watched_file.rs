@@ -1,7 +1,7 @@
 //! Watches files of the configuration. What they hold is taken once two looks in a row have seen it: somebody may be writing
 //! them.
 
-/// What watched files held at the last looks; `C` is their content, or the reason why it is not usable.
+/// The content of watched files at the last looks; `C` is what they held, or the reason why it is not usable.
 #[derive(Debug)]
 pub struct WatchedFile<C> {
     last: Option<C>,

@@ -53,7 +53,7 @@ pub struct WebSocket {
     stream: Stream,
 }
 
-/// What tungstenite reads from and writes to.
+/// The stream that tungstenite reads from and writes to.
 #[derive(Debug)]
 struct Stream {
     tcp: Arc<TcpStream>,

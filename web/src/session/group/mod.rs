@@ -53,7 +53,7 @@ pub struct ReaderGroups {
     by_room: Mutex<HashMap<RoomId, Vec<Arc<Group>>>>,
 }
 
-/// What groups use.
+/// The parts of the state that groups use.
 #[derive(Clone)]
 pub struct GroupDeps {
     pub lanes: Arc<Lanes>,

@@ -53,7 +53,7 @@ enum State {
     Returned(Progress),
 }
 
-/// What was written to a reader.
+/// The outcome of a write to a reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// The number of frames, including one that was only begun.
@@ -146,7 +146,9 @@ impl Reader {
     ) -> (u64, bool) {
         let frames = run.frames(skip);
         let mut after = progress.clone();
-        frames.iter().for_each(|frame| after.delivery.note_frame(frame));
+        for frame in frames {
+            after.delivery.note_frame(frame);
+        }
         after.delivery.reach(run.point.clone());
         after.position = run.end();
         if !frames.is_empty() {

@@ -44,7 +44,9 @@ impl Run {
             [frame] => frame.wire.clone(),
             frames => {
                 let mut wire = Vec::with_capacity(end);
-                frames.iter().for_each(|frame| wire.extend_from_slice(&frame.wire));
+                for frame in frames {
+                    wire.extend_from_slice(&frame.wire);
+                }
                 wire.into()
             }
         };

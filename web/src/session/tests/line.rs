@@ -35,7 +35,7 @@ struct Flow {
     frames: usize,
     /// The most bytes that it accepts at once.
     bytes_at_once: usize,
-    /// What it has accepted and the client has not read.
+    /// The bytes that it has accepted and the client has not read.
     bytes: Vec<u8>,
     /// The bytes of the last frame that are missing.
     missing: usize,
