@@ -83,6 +83,9 @@ impl Actor {
                 // The node may have restarted meanwhile: then this may be either process.
                 Ok(Ok(client)) if locked(&self.ledger).places.seat(seat.at) == seat => return (seat, client),
                 Ok(Ok(_)) => {}
+                // The node of the first session was killed before it had given a cursor: until its peers miss it, nobody can
+                // know that this is the same guest.
+                Ok(Err(Refused { code, .. })) if cursor.is_none() && code == "name_in_use" => {}
                 Ok(Err(Refused { status, code })) => {
                     locked(&self.ledger).note_refused(self.guest, seat, status, &code);
                 }
