@@ -196,7 +196,8 @@ async fn serve(group: Arc<Group>, mut lane: Subscription, deps: GroupDeps) {
             skip_to_end(&group, &mut lane);
             continue;
         };
-        let now = Instant::now();
+        // The clock of the runtime, which simulations stop.
+        let now = TokioInstant::now().into_std();
         let sends_cursors = timer.is_due(&run, now);
         if run.is_empty() && !sends_cursors {
             // A session has lent its socket before its last frames got a cursor.
