@@ -1,5 +1,8 @@
 //! The tables of comparisons: a row for each server, with the median of its rounds, and what must not be believed.
 
+use std::io;
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::machine::Machine;
@@ -26,11 +29,23 @@ pub(crate) struct Comparison<T> {
 
 /// All that a command prints, as JSON.
 #[derive(Debug, Serialize)]
-pub(crate) struct Document<'a, T> {
-    /// The machine.
-    pub(crate) machine: &'a Machine,
-    /// The workloads.
-    pub(crate) comparisons: &'a [Comparison<T>],
+struct Document<'a, T> {
+    machine: &'a Machine,
+    comparisons: &'a [Comparison<T>],
+}
+
+/// Prints the machine and a table for each workload, and writes the figures of each round to `json` if asked for. Returns
+/// whether all passed.
+pub(crate) fn publish<T: Marked + Serialize>(
+    machine: &Machine,
+    comparisons: &[Comparison<T>],
+    columns: &[Column<T>],
+    json: Option<&Path>,
+) -> io::Result<bool> {
+    let tables: Vec<_> = comparisons.iter().map(|comparison| comparison.text(columns)).collect();
+    let text = format!("{}\n\n{}", machine.text(), tables.join("\n"));
+    crate::options::publish(&Document { machine, comparisons }, &text, json)?;
+    Ok(comparisons.iter().all(Comparison::passed))
 }
 
 /// One decimal.
@@ -76,7 +91,7 @@ impl<T: Marked> Comparison<T> {
     }
 
     /// Whether all rounds were carried out, and none has a mark that says that its figure must not be believed.
-    pub(crate) fn passed(&self) -> bool {
+    fn passed(&self) -> bool {
         let is_good = |round: &Option<T>| {
             round.as_ref().is_some_and(|round| {
                 !round.marks().iter().any(|mark| matches!(mark, Mark::Invalid(_) | Mark::Lost(_)))
@@ -86,7 +101,7 @@ impl<T: Marked> Comparison<T> {
     }
 
     /// The table.
-    pub(crate) fn text(&self, columns: &[Column<T>]) -> String {
+    fn text(&self, columns: &[Column<T>]) -> String {
         let headings: Vec<_> =
             std::iter::once("").chain(columns.iter().map(|column| column.heading)).chain(["marks"]).collect();
         let mut table = Table::with_remarks(&headings);

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use crate::BenchError;
-use crate::comparison::{Column, Comparison, Document, decimal, decimals, whole};
+use crate::comparison::{self, Column, Comparison, decimal, decimals, whole};
 use crate::measure::{self, Deliveries, Driver, IdOrder, Layout, Saturation};
 use crate::options::{body_bytes, many, positive};
 use crate::rounds::{self, Lengths, Rounds};
@@ -90,13 +90,10 @@ pub(crate) fn deliveries(
     };
     let measured = rounds.alternate(|starter| starter.with(measure_all));
     let comparisons = Comparison::split(titles, &measured);
-    let tables: Vec<_> = comparisons.iter().map(|comparison| comparison.text(&COLUMNS)).collect();
-    let text = format!("{}\n\n{}", rounds.machine.text(), tables.join("\n"));
-    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
-    crate::options::publish(&document, &text, common.json.as_deref())?;
+    let passed = comparison::publish(&rounds.machine, &comparisons, &COLUMNS, common.json.as_deref())?;
     let slowest = measured.iter().flat_map(|server| server.rounds.iter().flatten().flatten());
     let is_in_time = p99_ms.is_none_or(|limit| slowest.clone().all(|round| round.p99_ms <= limit));
-    Ok(is_in_time && comparisons.iter().all(Comparison::passed))
+    Ok(is_in_time && passed)
 }
 
 fn saturate(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
@@ -131,8 +128,5 @@ fn saturate(options: &Options, layout: &Layout) -> Result<bool, BenchError> {
         },
     ];
     let comparisons = [Comparison::new(title, measured)];
-    let text = format!("{}\n\n{}", rounds.machine.text(), comparisons[0].text(&columns));
-    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
-    crate::options::publish(&document, &text, common.json.as_deref())?;
-    Ok(comparisons[0].passed())
+    Ok(comparison::publish(&rounds.machine, &comparisons, &columns, common.json.as_deref())?)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::BenchError;
-use crate::comparison::{Column, Comparison, Document, decimal, decimals};
+use crate::comparison::{self, Column, Comparison, decimal, decimals};
 use crate::measure::{self, Driver, IdOrder, Layout, Mark, Marked, Tally};
 use crate::number::{count, float, grouped, nanos, ratio, round3};
 use crate::options::{body_bytes, many, seconds};
@@ -96,10 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
         },
     ];
     let comparisons = [Comparison::new(title, measured)];
-    let text = format!("{}\n\n{}", rounds.machine.text(), comparisons[0].text(&columns));
-    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
-    crate::options::publish(&document, &text, options.common.json.as_deref())?;
-    Ok(is_within && comparisons[0].passed())
+    let passed =
+        comparison::publish(&rounds.machine, &comparisons, &columns, options.common.json.as_deref())?;
+    Ok(is_within && passed)
 }
 
 impl Options {

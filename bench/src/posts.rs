@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::BenchError;
-use crate::comparison::{Column, Comparison, Document, decimal, decimals, whole};
+use crate::comparison::{self, Column, Comparison, decimal, decimals, whole};
 use crate::latency::Quantiles;
 use crate::machine::measure_fdatasync;
 use crate::measure::{self, Driver, IdOrder, Layout, Mark, Marked, Sample, Tally};
@@ -107,11 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
         Column { heading: "fdatasync p50 ms", figure: |round| Some(round.fdatasync.p50_ms), show: decimals },
         Column { heading: "p99 ms", figure: |round| Some(round.fdatasync.p99_ms), show: decimals },
     ];
-    let tables: Vec<_> = comparisons.iter().map(|comparison| comparison.text(&columns)).collect();
-    let text = format!("{}\n\n{}", rounds.machine.text(), tables.join("\n"));
-    let document = Document { machine: &rounds.machine, comparisons: &comparisons };
-    crate::options::publish(&document, &text, options.common.json.as_deref())?;
-    Ok(comparisons.iter().all(Comparison::passed))
+    Ok(comparison::publish(&rounds.machine, &comparisons, &columns, options.common.json.as_deref())?)
 }
 
 fn measure_posts(options: &Options, server: &Server, order: IdOrder) -> Result<Posts, BenchError> {

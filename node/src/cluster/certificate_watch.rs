@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rustls::pki_types::UnixTime;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{CertificateError, CertificatePem, OwnCertificate, PeerEndpoint};
+use super::{CertificatePem, OwnCertificate, PeerEndpoint};
 use crate::{
     config::{CertificateFiles, WatchedFile},
     environment::Environment,
@@ -53,12 +53,11 @@ impl CertificateWatch {
 
     /// Shows the certificate that the files hold now. If they are not usable, the one before stays.
     fn take(&mut self, pem: Result<CertificatePem, String>) {
-        let own = |pem| {
-            OwnCertificate::new(&self.files, &pem, self.time_in(Duration::ZERO))
-                .map_err(|error: CertificateError| error.to_string())
-        };
-        let replace = |own| self.peers.replace_certificate(own).map_err(|error| error.to_string());
-        let replaced = pem.and_then(own).and_then(replace);
+        let replaced = pem.and_then(|pem| {
+            let own = OwnCertificate::new(&self.files, &pem, self.time_in(Duration::ZERO));
+            let own = own.map_err(|error| error.to_string())?;
+            self.peers.replace_certificate(own).map_err(|error| error.to_string())
+        });
         let cert = self.files.cert.display();
         match replaced {
             Ok(()) => {

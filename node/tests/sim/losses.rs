@@ -92,7 +92,7 @@ impl World {
     /// Puts a new node with an empty disk in the place of a machine that is gone, and starts it.
     pub fn replace(&mut self, node: usize) {
         let id = NodeId(self.rng.random());
-        // What was sent to the process before does not concern the next one.
+        // Messages to the earlier process do not concern the next one.
         let starts = self.nodes[node].starts + 1;
         self.nodes[node] = Node { starts, ..Node::new(id, self.mutant) };
         self.start(node);

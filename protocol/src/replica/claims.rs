@@ -175,14 +175,14 @@ impl Replica {
             let claimer = links.find(|(_, to)| to.peer == origin.node && answered_by.is_none());
             let Some((&id, to)) = claimer else { return };
             let relayed = ClaimAnswer { answered_by: Some(peer), held: None, ..*answer };
-            let frames = match held {
+            match held {
                 Some(held) => {
                     let relayed = VectorFrame::ClaimAnswer(relayed);
-                    to.vectors.frames(&held, relayed, self.vector_entries_max)
+                    to.vectors.send(id, &held, relayed, self.vector_entries_max, out);
                 }
-                None => vec![ReplicaFrame::ClaimAnswer(relayed)],
-            };
-            return out.extend(frames.into_iter().map(|frame| send(id, frame)));
+                None => out.push(send(id, ReplicaFrame::ClaimAnswer(relayed))),
+            }
+            return;
         }
         let from = answered_by.unwrap_or(peer);
         let asked = self.claims.waiting.values_mut().filter(|waiting| waiting.claim.seq == seq);

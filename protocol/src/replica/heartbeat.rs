@@ -70,8 +70,7 @@ impl Replica {
         let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
             link.reset(self.held.clone(), probe);
-            let frames = link.vectors.frames(&self.held, VectorFrame::Vector, self.vector_entries_max);
-            out.extend(frames.into_iter().map(|frame| send(id, frame)));
+            link.vectors.send(id, &self.held, VectorFrame::Vector, self.vector_entries_max, out);
             out.push(send(id, ReplicaFrame::Probe(probe)));
         }
         self.settle_all(now, out);
@@ -109,9 +108,7 @@ impl Replica {
                 // A peer that doesn't see this node in sync may lack its first vector, and would wait for it forever.
                 if link.needs_full_vector || link.confirmed != self.held || !link.peer_sees_us_in_sync {
                     link.needs_full_vector = false;
-                    let frames =
-                        link.vectors.frames(&self.held, VectorFrame::Vector, self.vector_entries_max);
-                    out.extend(frames.into_iter().map(|frame| send(id, frame)));
+                    link.vectors.send(id, &self.held, VectorFrame::Vector, self.vector_entries_max, out);
                 }
             }
             self.confirm_to_all(now, out);

@@ -282,7 +282,8 @@ impl Replica {
         for &(origin, seq) in new_heads {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
-            if self.best_head(origin) <= seq {
+            // What was pushed is not missing, and then nobody needs to be looked at.
+            if self.pulls.lacks(origin) && self.best_head(origin) <= seq {
                 self.pulls.drop_origin(origin);
             }
         }

@@ -71,6 +71,11 @@ struct Load {
 }
 
 impl Load {
+    fn add(&mut self, events: u64) {
+        self.pulls += 1;
+        self.events += events;
+    }
+
     fn has_room(self, events: u64) -> bool {
         self.pulls == 0 || (self.pulls < PULLS_PER_LINK_MAX && self.events + events <= EVENTS_PER_LINK_MAX)
     }
@@ -111,6 +116,11 @@ impl PullPlanner {
         if seq > accepted {
             self.missing.entry(origin).or_insert(MissingOrigin { since: now, turn: 0, first: 0 });
         }
+    }
+
+    /// Whether events of an origin are missing.
+    pub(super) fn lacks(&self, origin: OriginId) -> bool {
+        self.missing.contains_key(&origin)
     }
 
     /// Notes that no peer has more of an origin than this node.
@@ -161,8 +171,7 @@ impl PullPlanner {
             match self.look(origin, now, accepted, links, &load) {
                 Look::Asks(pull) => {
                     let events = pull.to.count_after(accepted.get(origin));
-                    let of_link = load.entry(pull.link).or_default();
-                    (of_link.pulls, of_link.events) = (of_link.pulls + 1, of_link.events + events);
+                    load.entry(pull.link).or_default().add(events);
                     let deadline = now + ANSWER_MS_MAX;
                     self.waits.insert(origin, Wait::Answer { link: pull.link, events, deadline });
                     pulls.push(pull);
@@ -196,8 +205,7 @@ impl PullPlanner {
                 return false;
             }
             if let Wait::Answer { link, events, .. } = *wait {
-                let of_link = load.entry(link).or_default();
-                (of_link.pulls, of_link.events) = (of_link.pulls + 1, of_link.events + events);
+                load.entry(link).or_default().add(events);
             }
             true
         });

@@ -102,8 +102,8 @@ impl LinkVectors {
             let rank = fold.rank();
             let is_named = self.named.iter().any(|named| named.rank() == rank);
             let is_outdated = self.peer_uses.is_some_and(|used| rank < used);
-            // What the peer has named as well, it uses at once. A peer that lags may not use others for long, so that only few
-            // are named in advance.
+            // A fold that the peer has named as well is used at once. One that it lags behind on is not used for long, so only
+            // a few of these are named in advance.
             let in_advance = || self.named.iter().filter(|named| !self.peers.contains(&named.rank()));
             let is_newest = newest.last().is_some_and(|newest| newest.rank() == rank);
             let may_name = self.peers.contains(&rank) || is_newest && in_advance().count() < FOLDS_NAMED_MAX;
@@ -124,6 +124,19 @@ impl LinkVectors {
     pub(super) fn named_again(&mut self) -> Option<ReplicaFrame> {
         let is_due = std::mem::take(&mut self.names_are_due) && !self.named.is_empty();
         is_due.then(|| ReplicaFrame::Folds(self.named.iter().map(|fold| fold.rank()).collect()))
+    }
+
+    /// Sends the peer a frame with a vector, unless that is longer than the peer can read.
+    pub(super) fn send(
+        &mut self,
+        link: LinkId,
+        vector: &VersionVector,
+        frame: VectorFrame,
+        entries_max: usize,
+        out: &mut Vec<Output>,
+    ) {
+        let frames = self.frames(vector, frame, entries_max);
+        out.extend(frames.into_iter().map(|frame| send(link, frame)));
     }
 
     /// Returns the frames that carry a frame's vector to the peer. There are none if it is longer than the peer can read.
@@ -246,8 +259,7 @@ impl Replica {
     /// Sends a peer a frame with the vector of what is durable here.
     pub(super) fn send_held(&mut self, id: LinkId, frame: VectorFrame, out: &mut Vec<Output>) {
         if let Some(link) = self.links.get_mut(&id) {
-            let frames = link.vectors.frames(&self.held, frame, self.vector_entries_max);
-            out.extend(frames.into_iter().map(|frame| send(id, frame)));
+            link.vectors.send(id, &self.held, frame, self.vector_entries_max, out);
         }
     }
 

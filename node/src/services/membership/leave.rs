@@ -214,7 +214,7 @@ impl LeavePermit {
     /// If another node has forgotten this one, or the store fails.
     pub async fn finish(self, progress: impl Fn(String)) -> Result<Left, LeaveRefused> {
         let (service, links) = (&self.service, &self.links);
-        // What came later would be on this node and on its writer only, and the writer would count two copies.
+        // A later event would be on this node and on the node that wrote it only, and that node would count two copies.
         service.context.driver.stop_receiving().await;
         service.pass_writer().await;
         let vector = service.vector().await?;

@@ -16,14 +16,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::available_parallelism,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use starling_protocol::{RoomId, frame::client::ServerFrame};
 use tokio::{
     sync::Notify,
     task::yield_now,
-    time::{Instant as TokioInstant, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 use self::{
@@ -180,7 +180,7 @@ impl CursorTimer {
 async fn serve(group: Arc<Group>, mut lane: Subscription, deps: GroupDeps) {
     let mut timer = CursorTimer::default();
     while !group.is_over.load(Ordering::Acquire) {
-        let due = timer.due.map(TokioInstant::from_std);
+        let due = timer.due;
         let cursors_due = async {
             match due {
                 Some(due) => sleep_until(due).await,
@@ -196,8 +196,7 @@ async fn serve(group: Arc<Group>, mut lane: Subscription, deps: GroupDeps) {
             skip_to_end(&group, &mut lane);
             continue;
         };
-        // The clock of the runtime, which simulations stop.
-        let now = TokioInstant::now().into_std();
+        let now = Instant::now();
         let sends_cursors = timer.is_due(&run, now);
         if run.is_empty() && !sends_cursors {
             // A session has lent its socket before its last frames got a cursor.
@@ -230,7 +229,7 @@ async fn deliver(group: &Group, run: &Run, cursors_at: Option<Instant>, deps: &G
 
 /// Seals a cursor for everything that a reader was sent.
 fn seal(reader: &Reader, progress: &mut Progress, now: Instant, deps: &GroupDeps) -> Vec<u8> {
-    progress.last_cursor_at = now;
+    progress.last_cursor_at = now.into_std();
     let sealed = deps.cursors.seal(reader.owner, progress.delivery.sent(), progress.greatest);
     if sealed.complete {
         progress.delivery.note_cursor();

@@ -59,7 +59,13 @@ fn frames() -> [Frame; 3] {
 
 fn progress(position: u64) -> Progress {
     let delivery = Delivery::new(point(0));
-    Progress { position, delivery, greatest: Hlc(0), last_cursor_at: Instant::now(), unsent: Vec::new() }
+    Progress {
+        position,
+        delivery,
+        greatest: Hlc(0),
+        last_cursor_at: Instant::now().into_std(),
+        unsent: Vec::new(),
+    }
 }
 
 fn reader(socket: &Arc<Narrow>) -> Reader {
