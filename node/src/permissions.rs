@@ -158,7 +158,6 @@ pub fn at_least(role: Option<Role>, least: Role) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use redb::backends::InMemoryBackend;
     use starling_protocol::{GuestId, GuestName, MessageId, MessagePosted, MessageText, NodeId};
 
     use super::*;
@@ -167,7 +166,7 @@ mod tests {
     /// Nobody posts in a room that doesn't exist.
     #[test]
     fn everybody_may_post_in_a_quick_room_and_nobody_in_a_room_that_does_not_exist() {
-        let store = Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap());
+        let store = Arc::new(Store::in_memory().unwrap());
         let mut committer = Committer::new(store, NodeId([1; 16]), 1_000).unwrap();
         let (quick, none) = (RoomId([1; 10]), RoomId([2; 10]));
         let guest = Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("x").unwrap() };

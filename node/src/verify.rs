@@ -1,14 +1,14 @@
 //! Checks a store against a rebuild of its views, for `verify_command` and the control socket.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::store::{CheckReport, Store, StoreError, UnusableStore};
+use crate::store::{CheckReport, Store, StoreError, UnusableStore, remove_files};
 
 /// Why a check failed.
 #[derive(Debug, Error)]
@@ -93,15 +93,13 @@ pub(crate) fn verify_against_rebuild(
     Ok(store.verify_against_rebuild(&rebuilt, progress)?)
 }
 
-/// A temporary file; it is removed at the end.
+/// A temporary store; it is removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn remove(&self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, file = %self.0.display(), "cannot remove a scratch file");
+        if let Err(error) = remove_files(&self.0) {
+            tracing::warn!(%error, file = %self.0.display(), "cannot remove a scratch store");
         }
     }
 }

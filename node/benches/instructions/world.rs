@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Parser as _;
-use redb::backends::InMemoryBackend;
 use starling_node::{
     config::{Config, Flags},
     data_dir::Identity,
@@ -87,7 +86,7 @@ impl World {
                 space: DiskSpace::new(0),
                 refill: None,
                 open_store: Box::new(|_| {
-                    Store::open_backend(InMemoryBackend::new())
+                    Store::in_memory()
                         .map_err(|error| StartError::store(&config.data_dir, error))
                 }),
                 save_members: Box::new(|_| Ok(())),

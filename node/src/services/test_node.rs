@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use redb::backends::InMemoryBackend;
 use starling_protocol::{
     DisplayName, Emoji, Event, EventDraft, Hlc, MessageId, MessageText, NodeId, Pos, RoomId, RoomName, Scope,
     Seq, Topic, UserId, Username,
@@ -41,7 +40,7 @@ pub struct Node {
 }
 
 pub fn empty() -> Arc<Store> {
-    Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap())
+    Arc::new(Store::in_memory().unwrap())
 }
 
 pub fn id(n: u128) -> MessageId {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use redb::{Durability, WriteTransaction};
+use redb::WriteTransaction;
 use starling_protocol::{
     Clock, Event, EventBody, EventDraft, Fold, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId,
     Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
@@ -146,6 +146,8 @@ struct BatchOutcome {
     changes: Vec<Change>,
     digests: BTreeMap<u8, ScopeDigest>,
     renamed: BTreeSet<(RoomId, GuestId)>,
+    /// The events as the log has them, in order.
+    appended: Vec<Bytes>,
 }
 
 /// An open transaction and its outcome so far.
@@ -199,6 +201,14 @@ impl Committer {
         store.guarded(|store| self.commit_to(store, now_ms, incarnation, ops))
     }
 
+    /// Writes what the journal holds to the store's own file, which bounds how much the next open has to apply again.
+    ///
+    /// # Errors
+    /// As of [`Committer::commit`].
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.store.guarded(Store::checkpoint)
+    }
+
     fn commit_to(
         &mut self,
         store: &Store,
@@ -207,9 +217,7 @@ impl Committer {
         ops: &[Op],
     ) -> Result<Commit, StoreError> {
         let own_origin = self.own_origin.unwrap_or(OriginId { node: self.node, incarnation });
-        let mut transaction = store.db.begin_write()?;
-        transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
-        transaction.set_quick_repair(true);
+        let transaction = store.begin_durable()?;
         let outcome = self.apply_all(&transaction, own_origin, now_ms, ops)?;
         let BatchOutcome {
             results,
@@ -221,10 +229,11 @@ impl Committer {
             changes,
             digests,
             renamed,
+            appended,
         } = outcome;
         let (mut changed, mut folded) = (Vec::new(), None);
         if own_events.is_some() || !received.is_empty() {
-            transaction.commit()?;
+            store.commit_events(transaction, &appended)?;
             changed = self.shards.add(digests);
             self.number += 1;
             folded = vector.base().filter(|base| self.vector.base_rank() != Some(base.rank())).cloned();
@@ -270,6 +279,7 @@ impl Committer {
                 changes: Vec::new(),
                 digests: BTreeMap::new(),
                 renamed: BTreeSet::new(),
+                appended: Vec::new(),
             },
         };
         for op in ops {
@@ -392,6 +402,7 @@ impl Batch<'_> {
         self.tables.append(&kept)?;
         self.outcome.quick_messages.extend(self.tables.apply(&kept)?);
         self.outcome.vector.advance(event.origin, event.seq);
+        self.outcome.appended.push(kept.encoded().clone());
         Ok(())
     }
 }

@@ -193,6 +193,12 @@ impl<'txn> HeadsWriter<'txn> {
         expand(&self.folds, &self.cache, rank)
     }
 
+    /// Returns the last event of an origin.
+    pub fn get(&self, origin: OriginId) -> Result<Seq, StoreError> {
+        let head = self.heads.get(&origin.to_bytes())?.map(|seq| Seq(seq.value()));
+        Ok(head.unwrap_or_else(|| self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin))))
+    }
+
     /// Sets the last event of an origin.
     pub fn set(&mut self, origin: OriginId, seq: Seq) -> Result<(), StoreError> {
         if self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin)) == seq {

@@ -1,5 +1,5 @@
-//! The embedded store: the log, and the views derived from it, in one redb file. Synchronous, over redb's
-//! `StorageBackend`, so that the simulator drives the real one on a virtual disk.
+//! The embedded store: the log, and the views derived from it, in one redb file, with a journal of the last commits beside it.
+//! Synchronous, over redb's `StorageBackend`, so that the simulator drives the real one on a virtual disk.
 //! Services read it, the writer thread commits to it; `web` doesn't know it.
 
 mod apply;
@@ -9,7 +9,9 @@ mod commit;
 mod damage;
 mod decide;
 mod digests;
+mod durability;
 mod folds;
+mod journal;
 mod marks;
 mod messages;
 mod migrations;
@@ -34,16 +36,22 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction,
+    backends::{FileBackend, InMemoryBackend},
+};
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
 use crate::data_dir::io_advice;
 
-use self::damage::GuardedDatabase;
+use self::{
+    damage::GuardedDatabase,
+    journal::{Journal, Start},
+};
 pub use self::{
     apply::Tables,
     change::Change,
@@ -140,6 +148,7 @@ fn write_transaction<T>(
 pub struct Store {
     db: GuardedDatabase,
     folds: folds::FoldCache,
+    journal: Mutex<Journal>,
     /// The store's file, unless it is in memory.
     file: Option<PathBuf>,
     /// The first error that showed damage.
@@ -174,13 +183,16 @@ impl Store {
                 Err(error) => return Err(StoreError::from_io(error)),
             }
             let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
-            Self::opened(database, Some(path.to_owned()), steps, progress)
+            let journal = || open_journal(&journal_path(path));
+            Self::opened(database, journal, Some(path.to_owned()), steps, progress)
         })
     }
 
     /// Makes an empty store under another name, then moves it into place: redb cannot open a file whose creation was cut
     /// short by a power failure.
     fn make_file(path: &Path) -> io::Result<()> {
+        // It belongs to a store that is gone.
+        remove_if_there(&journal_path(path))?;
         let unfinished = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unfinished);
         // redb would make a file that others can read; it accepts an empty one.
@@ -194,27 +206,38 @@ impl Store {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&unfinished, path)?,
             _ => fs::remove_file(&unfinished)?,
         }
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        sync_dir_of(path)
     }
 
-    /// Opens or makes a store on any backend.
-    pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        Self::open_backend_with_cache(backend, CACHE_BYTES)
+    /// Makes a store in memory.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::open_backend(InMemoryBackend::new(), InMemoryBackend::new())
     }
 
-    /// Opens or makes a store on any backend, with so many bytes of cache: with none, every read reaches the backend.
+    /// Opens or makes a store and its journal on any backends.
+    pub fn open_backend(
+        backend: impl StorageBackend,
+        journal: impl StorageBackend,
+    ) -> Result<Self, StoreError> {
+        Self::open_backend_with_cache(backend, journal, CACHE_BYTES)
+    }
+
+    /// Opens or makes a store and its journal on any backends, with so many bytes of cache: with none, every read reaches the
+    /// backend.
     pub fn open_backend_with_cache(
         backend: impl StorageBackend,
+        journal: impl StorageBackend,
         cache_bytes: usize,
     ) -> Result<Self, StoreError> {
         without_panic(|| {
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
-            Self::opened(database, None, STEPS, &mut |_| ())
+            Self::opened(database, || Ok(Box::new(journal) as _), None, STEPS, &mut |_| ())
         })
     }
 
     fn opened(
         db: Result<Database, DatabaseError>,
+        open_journal: impl FnOnce() -> Result<Box<dyn StorageBackend>, StoreError>,
         file: Option<PathBuf>,
         steps: &[Step],
         progress: &mut dyn FnMut(Progress),
@@ -222,8 +245,14 @@ impl Store {
         let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
         Self::read_list_of_tables(&db)?;
         migrations::migrate(&db, steps)?;
-        let store = Self { db, folds: folds::FoldCache::default(), file, damage: OnceLock::new() };
+        let known = Start::read(&db.begin_read()?.open_table(tables::META)?)?;
+        let start = known.map_or_else(|| write_transaction(&db, Start::draw), Ok)?;
+        let (journal, tail) = Journal::open(open_journal()?, start)?;
+        let (journal, damage) = (Mutex::new(journal), OnceLock::new());
+        let store = Self { db, folds: folds::FoldCache::default(), journal, file, damage };
         store.resume_rebuild(progress)?;
+        // To complete views: applying an event to some that are being derived from the log would count it twice.
+        store.replay(tail)?;
         Ok(store)
     }
 
@@ -237,9 +266,10 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
+    /// Removes the store's files. The lock is held until it is gone, so the file of a running node is safe.
     pub fn remove(self) -> Result<(), StoreError> {
-        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::from_io)
+        let Some(file) = &self.file else { return Ok(()) };
+        remove_files(file).map_err(StoreError::from_io)
     }
 
     /// Reads the views of users and their rooms in one snapshot. Never hold it across an await: the store keeps all pages
@@ -251,5 +281,39 @@ impl Store {
     /// The log's vector.
     pub fn vector(&self) -> Result<VersionVector, StoreError> {
         folds::FoldsReader::read(&self.db.begin_read()?, &self.folds)?.vector()
+    }
+}
+
+/// Returns the path of the journal of a store.
+fn journal_path(store: &Path) -> PathBuf {
+    store.with_extension("journal")
+}
+
+fn open_journal(path: &Path) -> Result<Box<dyn StorageBackend>, StoreError> {
+    let file = match create_private_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            File::options().read(true).write(true).open(path)
+        }
+        created => created.and_then(|file| sync_dir_of(path).map(|()| file)),
+    };
+    let file = file.map_err(StoreError::from_io)?;
+    Ok(Box::new(FileBackend::new(file).map_err(StoreError::from_open)?))
+}
+
+/// Removes the files of a store that nobody has open, if they exist.
+pub(crate) fn remove_files(store: &Path) -> io::Result<()> {
+    remove_if_there(store)?;
+    remove_if_there(&journal_path(store))
+}
+
+/// Makes the name of a new file durable.
+fn sync_dir_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! Removes erased content from the file, too. redb never overwrites a committed page in place, so the text of a deleted
 //! message stays in free pages. And a page that is changed twice in one transaction keeps old bytes behind its last row.
 //! A scrub first writes the leaves anew that held erased rows. Then it writes zeros into a scratch table until the file
-//! has to grow for them: then they have taken every free page. It works in small commits, so that posts hardly wait.
+//! has to grow for them: then they have taken every free page. Last it overwrites the journal, which holds the events of the
+//! last commits. It works in small commits, so that posts hardly wait.
 
 use std::fs;
 
@@ -74,6 +75,7 @@ impl Store {
                 Phase::Fill(0)
             }
             Phase::Empty => {
+                self.wipe_journal()?;
                 super::write_transaction(&self.db, |transaction| {
                     transaction.open_table(tables::META)?.insert(SCRUBBED, scrub.as_of)?;
                     Ok(())

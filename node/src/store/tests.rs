@@ -3,6 +3,7 @@
 
 mod any_order;
 mod facts;
+mod durability;
 mod folds;
 mod message_kinds;
 mod old_stores;
@@ -11,7 +12,6 @@ mod scrub;
 
 use std::sync::Arc;
 
-use redb::backends::InMemoryBackend;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
     NameShared, NodeId, OriginId, QuickRoomCreated, Refusal, RoomId, Scope, Sender, Seq, VersionVector,
@@ -24,7 +24,7 @@ const OTHER_ROOM: RoomId = RoomId([2; 10]);
 const ELSEWHERE: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
 fn store() -> Arc<Store> {
-    Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap())
+    Arc::new(Store::in_memory().unwrap())
 }
 
 fn message(by: u8, id: u128, text: &str) -> MessagePosted {

@@ -1,6 +1,7 @@
 //! The writer: drains its queue, commits the batch, and only then notifies sessions, peers and callers. A thin wrapper
 //! around `store::Committer`. A failed commit ends the process: after a failed fsync, the state of the disk is unknown.
 
+mod checkpoint_timer;
 mod listener;
 mod order;
 
@@ -22,6 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::checkpoint_timer::CheckpointTimer;
 pub use self::{
     listener::{CommitListener, CopiesWait, OnCopies, PendingAck},
     order::{STALL, ack_wait, replication_inputs},
@@ -32,7 +34,7 @@ use crate::{
     environment::Environment,
     metrics::WriterMetrics,
     permissions::refuse_post_at_commit,
-    store::{Commit, Committer, Op, OpResult},
+    store::{Commit, Committer, Op, OpResult, StoreError},
     supervisor::EndsProcess,
 };
 
@@ -225,36 +227,64 @@ impl Writer {
 
     async fn run(mut self, environment: Arc<dyn Environment>, mut listener: impl CommitListener) {
         let _ends_process = EndsProcess("writer");
+        let mut checkpoint = CheckpointTimer::default();
         let mut ending = false;
-        while !ending && let Some(first) = self.queue.recv().await {
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            let mut next = Some(first);
-            while let Some(request) = next {
-                bytes += size(&request);
-                match split(request) {
-                    Some(request) => batch.push(request),
-                    None => ending = true,
-                }
-                let full = ending || batch.len() >= BATCH_REQUESTS_MAX || bytes >= BATCH_BYTES_MAX;
-                next = if full { None } else { self.queue.try_recv().ok() };
-            }
-            let (ops, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-            let begun = Instant::now();
-            self.busy.set(Some(begun));
-            self.committer.set_has_old_peers(self.has_old_peers.load(Ordering::Relaxed));
-            let commit = match self.committer.commit(environment.now_ms(), environment.random_u64(), &ops) {
-                Ok(commit) => commit,
-                Err(error) => {
-                    tracing::error!(%error, "cannot write to the store: the process ends, so that nothing acked is lost");
-                    std::process::exit(1);
-                }
+        while !ending {
+            let Some(next) = checkpoint.wait_for(self.queue.recv()).await else {
+                self.checkpoint();
+                checkpoint.note_checkpoint();
+                continue;
             };
-            self.busy.set(None);
-            self.metrics.batch_requests.observe(as_f64(ops.len()));
-            self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+            let Some(first) = next else { break };
+            let batch;
+            (batch, ending) = self.take_batch(first);
+            let (ops, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let commit = self.commit(&*environment, &ops);
+            if commit.has_events() {
+                checkpoint.note_commit();
+            }
             self.pass_on(commit, responders, &mut listener).await;
+            if checkpoint.is_due() || self.committer.store().needs_checkpoint() {
+                self.checkpoint();
+                checkpoint.note_checkpoint();
+            }
         }
+        self.checkpoint();
+    }
+
+    /// Takes what waits in the queue, as far as it fits one commit; returns also whether the writer has to end.
+    fn take_batch(&mut self, first: Request) -> (Vec<(Op, Responder)>, bool) {
+        let (mut batch, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+        while let Some(request) = next {
+            bytes += size(&request);
+            match split(request) {
+                Some(request) => batch.push(request),
+                None => return (batch, true),
+            }
+            let full = batch.len() >= BATCH_REQUESTS_MAX || bytes >= BATCH_BYTES_MAX;
+            next = if full { None } else { self.queue.try_recv().ok() };
+        }
+        (batch, false)
+    }
+
+    fn commit(&mut self, environment: &dyn Environment, ops: &[Op]) -> Commit {
+        let begun = Instant::now();
+        self.busy.set(Some(begun));
+        self.committer.set_has_old_peers(self.has_old_peers.load(Ordering::Relaxed));
+        let commit = self.committer.commit(environment.now_ms(), environment.random_u64(), ops);
+        self.busy.set(None);
+        self.metrics.batch_requests.observe(as_f64(ops.len()));
+        self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+        commit.unwrap_or_else(|error| end_process(&error))
+    }
+
+    /// Writes what the journal holds to the store's own file.
+    fn checkpoint(&self) {
+        self.busy.set(Some(Instant::now()));
+        if let Err(error) = self.committer.checkpoint() {
+            end_process(&error);
+        }
+        self.busy.set(None);
     }
 
     /// Passes a durable batch on: to sessions first, then to callers here, then to peers.
@@ -309,6 +339,11 @@ impl Writer {
             }),
         }
     }
+}
+
+fn end_process(error: &StoreError) -> ! {
+    tracing::error!(%error, "cannot write to the store: the process ends, so that nothing acked is lost");
+    std::process::exit(1)
 }
 
 /// Where to send a request's result.

@@ -26,7 +26,7 @@ use tokio::runtime::Runtime;
 use crate::{
     machine::{ALL_MACHINES, SimMachine, VirtualClock},
     members::HasLeft,
-    mutants::{ForgetfulDisk, Mutant},
+    mutants::{ForgetfulFile, Mutant},
     network::{self, Network},
 };
 
@@ -117,8 +117,14 @@ impl Host {
         let (disk, space, config, mutant) =
             (self.disk.clone(), self.space.clone(), self.config(), self.mutant);
         let open = move || match mutant {
-            Some(Mutant::DiskForgets) => Store::open_backend(ForgetfulDisk(disk)),
-            _ => Store::open_backend(disk),
+            Some(Mutant::DiskForgets) => {
+                let journal = ForgetfulFile(disk.journal());
+                Store::open_backend(ForgetfulFile(disk), journal)
+            }
+            _ => {
+                let journal = disk.journal();
+                Store::open_backend(disk, journal)
+            }
         };
         runtime.spawn(async move {
             let known = members.lock().unwrap().clone();

@@ -5,8 +5,6 @@ use std::io;
 
 use redb::StorageBackend;
 
-use harness::disk::Disk;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// The disk confirms a sync of writes that are only in its cache.
@@ -23,9 +21,9 @@ impl Mutant {
 
 /// Confirms syncs without doing them.
 #[derive(Debug)]
-pub struct ForgetfulDisk(pub Disk);
+pub struct ForgetfulFile<T>(pub T);
 
-impl StorageBackend for ForgetfulDisk {
+impl<T: StorageBackend> StorageBackend for ForgetfulFile<T> {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }

@@ -10,6 +10,10 @@ pub enum Mutant {
     ConfirmBeforeDurable,
     /// A disk confirms a sync that it has not done.
     FsyncSkipped,
+    /// A commit is acked before the journal is synced.
+    AckBeforeJournalSync,
+    /// The journal is emptied before a checkpoint has written what it holds.
+    JournalEmptiedEarly,
     /// A failed sync is tried again, and the writes that the first one lost count as durable.
     FailedSyncRetried,
     /// An ack counts confirmations of earlier links, from before the peer's disk was rolled back or lost.
@@ -85,10 +89,12 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
+        Self::AckBeforeJournalSync,
+        Self::JournalEmptiedEarly,
         Self::FailedSyncRetried,
         Self::CopiesOfEarlierLink,
         Self::OriginContinued,

@@ -122,6 +122,7 @@ pub struct Node {
 fn empty_disk(mutant: Option<Mutant>) -> Disk {
     Disk::new(match mutant {
         Some(Mutant::FsyncSkipped) => Some(DiskBug::SyncSkipped),
+        Some(Mutant::AckBeforeJournalSync) => Some(DiskBug::JournalSyncSkipped),
         Some(Mutant::FailedSyncRetried) => Some(DiskBug::SyncRetried),
         _ => None,
     })
@@ -165,9 +166,9 @@ impl Node {
     /// Opens the store; on a rotten disk without a cache, which would hide it.
     fn open(&self) -> Result<Store, StoreError> {
         if self.disk.is_rotten() {
-            return Store::open_backend_with_cache(self.disk.clone(), 0);
+            return Store::open_backend_with_cache(self.disk.clone(), self.disk.journal(), 0);
         }
-        Store::open_backend(self.disk.clone())
+        Store::open_backend(self.disk.clone(), self.disk.journal())
     }
 
     /// Whether a session may begin here.

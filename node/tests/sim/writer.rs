@@ -27,6 +27,9 @@ pub const INBOX_MAX: usize = 24;
 /// The defaults of a node in a cluster.
 pub const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
 
+/// One commit in this many is followed by a checkpoint, on average.
+const CHECKPOINT_EVERY: u32 = 6;
+
 /// The time for which a peer of an older build stays or is away.
 const OLD_PEER_STAYS_MS: u64 = 700;
 
@@ -128,6 +131,14 @@ impl World {
         let ops: Vec<_> = requests.iter().map(op).collect();
         run.committer.set_has_old_peers(has_old_peers);
         let Ok(commit) = run.committer.commit(wall_ms, fresh, &ops) else { return self.crash(node) };
+        if self.rng.random_ratio(1, CHECKPOINT_EVERY) || run.store.needs_checkpoint() {
+            if self.mutant == Some(Mutant::JournalEmptiedEarly) {
+                machine.disk.empty_journal();
+            } else if run.committer.checkpoint().is_err() {
+                // Nothing was answered yet, which a crash right after the commit looks like, too.
+                return self.crash(node);
+            }
+        }
         if !run.inbox.is_empty() {
             self.schedule(after, Event::Write { node, start });
         }

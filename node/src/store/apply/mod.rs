@@ -136,6 +136,21 @@ impl<'txn> Tables<'txn> {
         self.heads.set(event.origin, event.seq)
     }
 
+    /// Appends and applies an event, unless the log holds it: it was committed before a crash.
+    pub fn append_again(&mut self, event: &Event) -> Result<(), StoreError> {
+        let head = self.heads.get(event.origin)?;
+        if event.seq <= head {
+            return Ok(());
+        }
+        if event.seq != head.next() {
+            let what = format!("the journal goes on at {}:{}, and the log ends at {head}", event.origin, event.seq);
+            return Err(StoreError::Corrupt(what));
+        }
+        let kept = self.stub_if_deleted(event)?;
+        self.append(&kept)?;
+        self.apply(&kept).map(|_| ())
+    }
+
     /// Applies an event of the log to the views; returns the messages of quick rooms that are newly listed, have
     /// moved, or have another listed id.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {

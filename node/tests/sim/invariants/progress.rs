@@ -21,7 +21,7 @@ fn waiting(world: &World) -> Option<String> {
         world.nodes.iter().filter(|node| !node.gone).map(|node| Some(node.run.as_ref()?.committer.vector()));
     let first = vectors.next().flatten();
     if first.is_none() || vectors.any(|vector| vector != first) {
-        return Some("the nodes do not hold the same".to_owned());
+        return Some(format!("the nodes do not hold the same: {}", heads(world)));
     }
     if let Some(client) = world.clients.iter().find(|client| !client.is_settled()) {
         return Some(format!("client {} waits", client.number));
@@ -44,4 +44,23 @@ fn waiting(world: &World) -> Option<String> {
     }
     let node = world.members().into_iter().find(|&node| world.has_pending_erasures(node))?;
     Some(format!("node {node} has not erased all that it should"))
+}
+
+/// The events and origins that each node holds, and the links of those that run.
+fn heads(world: &World) -> String {
+    let describe = |node: usize| match &world.nodes[node].run {
+        None => format!("node {node} doesn't run"),
+        Some(run) => {
+            let vector = run.committer.vector();
+            let events: u64 = vector.iter().map(|(_, seq)| seq.0).sum();
+            let damage = if run.is_damaged() { ", damaged" } else { "" };
+            let linked: Vec<_> = world.network.links_of(node).into_iter().map(|(peer, _)| peer).collect();
+            format!(
+                "node {node}, linked with {linked:?}, has {events} events of {} origins{damage}",
+                vector.iter().len()
+            )
+        }
+    };
+    let members: Vec<_> = world.members().into_iter().map(describe).collect();
+    members.join("; ")
 }

@@ -24,14 +24,15 @@ pub fn check(world: &mut World) -> Result<(), String> {
     world.end(node);
     for _ in 0..ABORTED {
         let disk = world.nodes[node].disk.clone();
-        let store = Store::open_backend(disk.clone()).map_err(text)?;
+        let store = Store::open_backend(disk.clone(), disk.journal()).map_err(text)?;
         disk.fail_after(world.rng.random_range(0..WRITES_MAX));
         let aborted = store.rebuild(|_| ());
         // The disk first: a store that closes in order would write.
         world.nodes[node].disk = disk.crash(&mut world.rng);
         drop((store, aborted));
     }
-    let store = Store::open_backend(world.nodes[node].disk.clone()).map_err(text)?;
+    let disk = &world.nodes[node].disk;
+    let store = Store::open_backend(disk.clone(), disk.journal()).map_err(text)?;
     let verified = store.verify().map_err(|error| format!("after an aborted rebuild: {error}"))?;
     if verified.digest != digest {
         return Err("after an aborted rebuild the views are others".to_owned());

@@ -8,8 +8,6 @@ use starling_node::store::{Committer, Op, Store};
 use starling_protocol::{Event, NodeId};
 
 use super::sequence;
-use harness::disk::Disk;
-
 use crate::world::World;
 
 /// One history in this many tries it.
@@ -33,7 +31,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
         shuffled.extend(logs[origin].next());
         logs.retain_mut(|log| log.peek().is_some());
     }
-    let store = Arc::new(Store::open_backend(Disk::default()).map_err(|error| error.to_string())?);
+    let store = Arc::new(Store::in_memory().map_err(|error| error.to_string())?);
     let mut committer = Committer::new(Arc::clone(&store), NodeId([0; 16]), 0).expect("the store opens");
     for events in shuffled.chunks(world.rng.random_range(1..60)) {
         committer.commit(0, 0, &[Op::Received(events.to_vec())]).map_err(|error| error.to_string())?;

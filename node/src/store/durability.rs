@@ -1,0 +1,89 @@
+//! Makes commits durable: each by its record in the journal, and many together by a checkpoint of the store's own file.
+//! After a crash the end of the journal is applied again.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use redb::{Durability, WriteTransaction};
+use starling_protocol::Event;
+
+use super::{
+    Store, StoreError,
+    journal::{Journal, Tail},
+};
+
+/// Events that are applied again in one transaction, about: limits its memory.
+const REPLAY_BATCH: usize = if cfg!(test) { 3 } else { 5_000 };
+
+impl Store {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a write transaction whose commit would be durable by itself, with quick repair after a crash.
+    pub(super) fn begin_durable(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.db.begin_write()?;
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    /// Commits a transaction that adds these events to the log. Once this returns they are durable, and only then can they
+    /// be read.
+    pub(super) fn commit_events(
+        &self,
+        mut transaction: WriteTransaction,
+        events: &[Bytes],
+    ) -> Result<(), StoreError> {
+        // Always locked within a transaction, never the other way round.
+        let mut journal = self.journal();
+        if !journal.append(events)? {
+            return end_epoch(transaction, &mut journal);
+        }
+        transaction.set_durability(Durability::None).expect("no savepoint forbids it");
+        Ok(transaction.commit()?)
+    }
+
+    /// Whether so much was committed since the last checkpoint that the next is due.
+    pub fn needs_checkpoint(&self) -> bool {
+        self.journal().is_full()
+    }
+
+    /// Writes all pages that commits have changed since the last checkpoint, and begins the journal anew.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let transaction = self.begin_durable()?;
+        let mut journal = self.journal();
+        if journal.is_empty() { Ok(transaction.abort()?) } else { end_epoch(transaction, &mut journal) }
+    }
+
+    /// Overwrites what the journal still holds of erased events.
+    pub(super) fn wipe_journal(&self) -> Result<(), StoreError> {
+        let transaction = self.begin_durable()?;
+        let mut journal = self.journal();
+        end_epoch(transaction, &mut journal)?;
+        journal.wipe()
+    }
+
+    /// Applies the events that a crash took from the store.
+    pub(super) fn replay(&self, tail: Tail) -> Result<(), StoreError> {
+        if tail.commits() == 0 {
+            return Ok(());
+        }
+        tracing::info!(
+            commits = tail.commits(),
+            "the last process ended without a checkpoint: its last commits are applied from the journal"
+        );
+        for batch in tail.batches(REPLAY_BATCH) {
+            self.in_tables(|tables| {
+                batch.into_iter().try_for_each(|event| tables.append_again(&Event::decode(event)?))
+            })?;
+        }
+        self.checkpoint()
+    }
+}
+
+fn end_epoch(transaction: WriteTransaction, journal: &mut Journal) -> Result<(), StoreError> {
+    journal.end_epoch(&transaction)?;
+    transaction.commit()?;
+    journal.begin_epoch();
+    Ok(())
+}
