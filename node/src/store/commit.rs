@@ -191,14 +191,14 @@ impl Committer {
         &self.vector
     }
 
-    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `incarnation` is a random number: the incarnation
-    /// of this process's origin if this is its first write.
+    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `random` is a random number that nobody knows:
+    /// the incarnation of this process's origin if this is its first write.
     ///
     /// # Errors
     /// After an error nothing of the batch is durable, and the disk may no longer work: end the process.
-    pub fn commit(&mut self, now_ms: u64, incarnation: u64, ops: &[Op]) -> Result<Commit, StoreError> {
+    pub fn commit(&mut self, now_ms: u64, random: u64, ops: &[Op]) -> Result<Commit, StoreError> {
         let store = Arc::clone(&self.store);
-        store.guarded(|store| self.commit_to(store, now_ms, incarnation, ops))
+        store.guarded(|store| self.commit_to(store, now_ms, random, ops))
     }
 
     /// Writes what the journal holds to the store's own file, which bounds how much the next open has to apply again.
@@ -213,10 +213,10 @@ impl Committer {
         &mut self,
         store: &Store,
         now_ms: u64,
-        incarnation: u64,
+        random: u64,
         ops: &[Op],
     ) -> Result<Commit, StoreError> {
-        let own_origin = self.own_origin.unwrap_or(OriginId { node: self.node, incarnation });
+        let own_origin = self.own_origin.unwrap_or(OriginId { node: self.node, incarnation: random });
         let transaction = store.begin_durable()?;
         let outcome = self.apply_all(&transaction, own_origin, now_ms, ops)?;
         let BatchOutcome {
@@ -233,7 +233,9 @@ impl Committer {
         } = outcome;
         let (mut changed, mut folded) = (Vec::new(), None);
         if own_events.is_some() || !received.is_empty() {
-            store.commit_events(transaction, &appended)?;
+            // It is public as an incarnation.
+            let is_secret = self.own_origin.is_some() || own_events.is_none();
+            store.commit_events(transaction, &appended, is_secret.then_some(random))?;
             changed = self.shards.add(digests);
             self.number += 1;
             folded = vector.base().filter(|base| self.vector.base_rank() != Some(base.rank())).cloned();

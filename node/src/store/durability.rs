@@ -9,8 +9,18 @@ use starling_protocol::Event;
 
 use super::{
     Store, StoreError,
-    journal::{Journal, Tail},
+    journal::{Journal, JournalError, Tail},
+    tables,
 };
+
+impl From<JournalError> for StoreError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Io(error) => Self::from_io(error),
+            damaged @ JournalError::Damaged(_) => Self::Damaged(damaged.to_string()),
+        }
+    }
+}
 
 /// Events that are applied again in one transaction, about: limits its memory.
 const REPLAY_BATCH: usize = if cfg!(test) { 3 } else { 5_000 };
@@ -28,16 +38,17 @@ impl Store {
     }
 
     /// Commits a transaction that adds these events to the log. Once this returns they are durable, and only then can they
-    /// be read.
+    /// be read. `fresh` is a random number that nobody knows, if there is one: a new store's journal needs a key.
     pub(super) fn commit_events(
         &self,
         mut transaction: WriteTransaction,
         events: &[Bytes],
+        fresh: Option<u64>,
     ) -> Result<(), StoreError> {
         // Always locked within a transaction, never the other way round.
         let mut journal = self.journal();
         if !journal.append(events)? {
-            return end_epoch(transaction, &mut journal);
+            return end_epoch(transaction, &mut journal, fresh);
         }
         transaction.set_durability(Durability::None).expect("no savepoint forbids it");
         Ok(transaction.commit()?)
@@ -52,15 +63,15 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let transaction = self.begin_durable()?;
         let mut journal = self.journal();
-        if journal.is_empty() { Ok(transaction.abort()?) } else { end_epoch(transaction, &mut journal) }
+        if journal.is_empty() { Ok(transaction.abort()?) } else { end_epoch(transaction, &mut journal, None) }
     }
 
     /// Overwrites what the journal still holds of erased events.
     pub(super) fn wipe_journal(&self) -> Result<(), StoreError> {
         let transaction = self.begin_durable()?;
         let mut journal = self.journal();
-        end_epoch(transaction, &mut journal)?;
-        journal.wipe()
+        end_epoch(transaction, &mut journal, None)?;
+        Ok(journal.wipe()?)
     }
 
     /// Applies the events that a crash took from the store.
@@ -81,8 +92,12 @@ impl Store {
     }
 }
 
-fn end_epoch(transaction: WriteTransaction, journal: &mut Journal) -> Result<(), StoreError> {
-    journal.end_epoch(&transaction)?;
+fn end_epoch(
+    transaction: WriteTransaction,
+    journal: &mut Journal,
+    fresh: Option<u64>,
+) -> Result<(), StoreError> {
+    journal.end_epoch(&mut transaction.open_table(tables::META)?, fresh)?;
     transaction.commit()?;
     journal.begin_epoch();
     Ok(())

@@ -245,8 +245,7 @@ impl Store {
         let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
         Self::read_list_of_tables(&db)?;
         migrations::migrate(&db, steps)?;
-        let known = Start::read(&db.begin_read()?.open_table(tables::META)?)?;
-        let start = known.map_or_else(|| write_transaction(&db, Start::draw), Ok)?;
+        let start = Start::read(&db.begin_read()?.open_table(tables::META)?)?;
         let (journal, tail) = Journal::open(open_journal()?, start)?;
         let (journal, damage) = (Mutex::new(journal), OnceLock::new());
         let store = Self { db, folds: folds::FoldCache::default(), journal, file, damage };

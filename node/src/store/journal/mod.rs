@@ -11,12 +11,14 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
 use bytes::Bytes;
-use redb::{ReadableTable, StorageBackend, WriteTransaction};
+use redb::{ReadableTable, StorageBackend, StorageError, Table};
+use thiserror::Error;
 
 use self::record::{HEADER_BYTES, Header, Key};
 pub use self::replay::Tail;
-use super::{StoreError, tables};
 
 /// The most bytes of the file. A checkpoint follows earlier: see [`CHECKPOINT_BYTES`].
 const BYTES_MAX: u64 = if cfg!(test) { 16 * 1024 } else { 32 * 1024 * 1024 };
@@ -32,34 +34,42 @@ const KEY: &str = "journal_key";
 /// Records begin at multiples of this, so that one behind a damaged one can be found.
 const ALIGN: usize = 64;
 
-/// What the store knows of its journal.
+/// The table `META` of the store.
+pub type Meta<'txn> = Table<'txn, &'static str, u64>;
+
+/// The facts about the journal that the store keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     /// The number of the epoch that began with the last checkpoint.
     epoch: u64,
-    key: Key,
+    /// The key of the records' checksums; `None` before one was drawn.
+    key: Option<Key>,
 }
 
 impl Start {
-    /// Reads it; `None` for a store that never had a journal.
-    pub fn read(meta: &impl ReadableTable<&'static str, u64>) -> Result<Option<Self>, StoreError> {
-        let Some(key) = meta.get(KEY)?.map(|key| key.value()) else { return Ok(None) };
-        Ok(Some(Self { epoch: meta.get(EPOCH)?.map_or(0, |epoch| epoch.value()), key }))
+    /// Reads them.
+    pub fn read(meta: &impl ReadableTable<&'static str, u64>) -> Result<Self, StorageError> {
+        let number = |name| Ok::<_, StorageError>(meta.get(name)?.map(|number| number.value()));
+        Ok(Self { epoch: number(EPOCH)?.unwrap_or_default(), key: number(KEY)? })
     }
+}
 
-    /// Draws a key for a store that never had a journal.
-    pub fn draw(transaction: &WriteTransaction) -> Result<Self, StoreError> {
-        let start = Self { epoch: 0, key: rand::random() };
-        transaction.open_table(tables::META)?.insert(KEY, start.key)?;
-        Ok(start)
-    }
+/// Why the journal cannot be read or written.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be read, written or synced.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A record cannot be read that was whole once.
+    #[error("record {0} of its journal can't be read, and later ones follow it")]
+    Damaged(u64),
 }
 
 /// The journal, ready to be appended to.
 #[derive(Debug)]
 pub struct Journal {
     file: Box<dyn StorageBackend>,
-    key: Key,
+    key: Option<Key>,
     /// The number of the present epoch.
     epoch: u64,
     /// The number of the next record of the epoch.
@@ -75,45 +85,46 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Appends the record of a commit and syncs it. Returns false, and writes nothing, if there is no room for it: then the
-    /// commit has to be a checkpoint.
+    /// Appends the record of a commit and syncs it. Returns false, and writes nothing, if there is no room for it, or no key yet:
+    /// then the commit has to be a checkpoint.
     ///
     /// # Errors
     /// The file cannot be written or synced. Nothing may be appended after that: the state of the disk is unknown.
-    pub fn append(&mut self, events: &[Bytes]) -> Result<bool, StoreError> {
-        record::encode(&mut self.record, self.key, Header { epoch: self.epoch, index: self.index }, events);
+    pub fn append(&mut self, events: &[Bytes]) -> Result<bool, JournalError> {
+        let Some(key) = self.key else { return Ok(false) };
+        record::encode(&mut self.record, key, Header { epoch: self.epoch, index: self.index }, events);
         let end = self.position + self.record.len() as u64;
         if end > BYTES_MAX {
             return Ok(false);
         }
         self.grow(end)?;
-        self.file.write(self.position, &self.record).map_err(StoreError::from_io)?;
-        self.file.sync_data().map_err(StoreError::from_io)?;
+        self.file.write(self.position, &self.record)?;
+        self.file.sync_data()?;
         (self.index, self.position) = (self.index + 1, end);
         self.used = self.used.max(end);
         Ok(true)
     }
 
     /// Makes room in the file up to `end`.
-    fn grow(&mut self, end: u64) -> Result<(), StoreError> {
+    fn grow(&mut self, end: u64) -> Result<(), JournalError> {
         if end <= self.length {
             return Ok(());
         }
         let length = end.max(2 * self.length).next_multiple_of(GROW_BYTES).min(BYTES_MAX.max(GROW_BYTES));
-        self.file.set_len(length).map_err(StoreError::from_io)?;
+        self.file.set_len(length)?;
         self.zero(self.length, length)?;
         self.length = length;
         Ok(())
     }
 
     /// Overwrites a part of the file with zeros.
-    fn zero(&self, from: u64, to: u64) -> Result<(), StoreError> {
+    fn zero(&self, from: u64, to: u64) -> Result<(), JournalError> {
         let zeros = vec![0; usize::try_from(GROW_BYTES).unwrap_or_default()];
         let mut at = from;
         while at < to {
             let part = (to - at).min(GROW_BYTES);
             let part = zeros.get(..usize::try_from(part).unwrap_or_default()).unwrap_or_default();
-            self.file.write(at, part).map_err(StoreError::from_io)?;
+            self.file.write(at, part)?;
             at += part.len() as u64;
         }
         Ok(())
@@ -129,9 +140,14 @@ impl Journal {
         self.position >= CHECKPOINT_BYTES
     }
 
-    /// Notes in a transaction that the next epoch begins with it.
-    pub fn end_epoch(&self, transaction: &WriteTransaction) -> Result<(), StoreError> {
-        transaction.open_table(tables::META)?.insert(EPOCH, self.epoch + 1)?;
+    /// Notes in a transaction that the next epoch begins with it. `fresh`, a random number that nobody knows, becomes the key
+    /// if there is none.
+    pub fn end_epoch(&mut self, meta: &mut Meta<'_>, fresh: Option<Key>) -> Result<(), StorageError> {
+        meta.insert(EPOCH, self.epoch + 1)?;
+        if let (None, Some(fresh)) = (self.key, fresh) {
+            meta.insert(KEY, fresh)?;
+            self.key = Some(fresh);
+        }
         Ok(())
     }
 
@@ -144,13 +160,13 @@ impl Journal {
 
     /// Overwrites the records of earlier epochs, which may hold erased text. Nothing may be appended since the last
     /// checkpoint.
-    pub fn wipe(&mut self) -> Result<(), StoreError> {
+    pub fn wipe(&mut self) -> Result<(), JournalError> {
         debug_assert!(self.is_empty(), "records that are needed are not wiped");
         if self.used == 0 {
             return Ok(());
         }
         self.zero(0, self.used)?;
-        self.file.sync_data().map_err(StoreError::from_io)?;
+        self.file.sync_data()?;
         self.used = 0;
         Ok(())
     }

@@ -4,10 +4,9 @@ use bytes::Bytes;
 use redb::StorageBackend;
 
 use super::{
-    ALIGN, BYTES_MAX, Journal, Start,
+    ALIGN, BYTES_MAX, Journal, JournalError, Start,
     record::{self, Key, Record},
 };
-use crate::store::StoreError;
 
 /// The events that the store may lack.
 #[derive(Debug)]
@@ -21,14 +20,16 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be read, or a record is damaged that was whole once.
-    pub fn open(file: Box<dyn StorageBackend>, Start { epoch, key }: Start) -> Result<(Self, Tail), StoreError> {
-        let length = file.len().map_err(StoreError::from_io)?;
+    pub fn open(file: Box<dyn StorageBackend>, Start { epoch, key }: Start) -> Result<(Self, Tail), JournalError> {
+        let length = file.len()?;
         let read = usize::try_from(length.min(BYTES_MAX)).unwrap_or_default();
         let mut bytes = vec![0; read];
-        file.read(0, &mut bytes).map_err(StoreError::from_io)?;
+        file.read(0, &mut bytes)?;
         let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
         let (bytes, mut at, mut commits) = (Bytes::from(bytes), 0, Vec::new());
-        while let Some(record) = record_at(&bytes, at, key)
+        // Nothing was ever written without a key.
+        let checksum_key = key.unwrap_or_default();
+        while let Some(record) = record_at(&bytes, at, checksum_key)
             && (record.header.epoch, record.header.index) == (epoch, commits.len() as u64)
         {
             at += record.bytes;
@@ -36,12 +37,9 @@ impl Journal {
         }
         let (index, position) = (commits.len() as u64, at as u64);
         let mut journal = Self { file, key, epoch, index, position, used, length, record: Vec::new() };
-        match what_follows(&bytes, at, (epoch, index), key) {
+        match what_follows(&bytes, at, (epoch, index), checksum_key) {
             Follows::Nothing => {}
-            Follows::LaterRecord => {
-                let what = format!("record {index} of its journal can't be read, and later ones follow it");
-                return Err(StoreError::Damaged(what));
-            }
+            Follows::LaterRecord => return Err(JournalError::Damaged(index)),
             Follows::LaterEpoch => {
                 tracing::warn!(
                     "the journal was written after this copy of the store was made: it is emptied, and peers bring what this \

@@ -36,8 +36,8 @@ impl StorageBackend for Memory {
 }
 
 impl Memory {
-    fn open(&self, epoch: u64) -> Result<(Journal, Vec<Vec<Bytes>>), StoreError> {
-        let (journal, tail) = Journal::open(Box::new(self.clone()), Start { epoch, key: 7 })?;
+    fn open(&self, epoch: u64) -> Result<(Journal, Vec<Vec<Bytes>>), JournalError> {
+        let (journal, tail) = Journal::open(Box::new(self.clone()), Start { epoch, key: Some(7) })?;
         Ok((journal, tail.batches(1).collect()))
     }
 
@@ -155,7 +155,7 @@ fn a_full_journal_takes_no_more() {
     assert!(file.len().unwrap() <= BYTES_MAX.max(GROW_BYTES));
 }
 
-/// What was erased is gone from the journal, too.
+/// Erased text is gone from the journal, too.
 #[test]
 fn a_wiped_journal_holds_nothing() {
     let file = Memory::default();
