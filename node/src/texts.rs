@@ -144,6 +144,15 @@ pub fn leave_waits(holders: usize, copies: usize, lack: &str) -> String {
     if lack.is_empty() { text } else { format!("{text}; waiting for {lack}") }
 }
 
+/// For a node that is no member any more. Its peers refuse its links, so it learns of no newcomers.
+pub fn end_waits(holders: usize, copies: usize, lack: &str) -> String {
+    format!(
+        "{}; if that goes on although the others run, stop this node and start it again: it joins under a new id, with all \
+         its data, and can leave then",
+        leave_waits(holders, copies, lack)
+    )
+}
+
 pub fn not_linked(node: impl Display) -> String {
     format!("{node} (not linked: start it, or start another node and forget this one)")
 }

@@ -37,6 +37,8 @@ pub struct Coverage {
     /// Nodes that left the cluster, and those that came back under a new id after they were forgotten.
     pub left: u64,
     pub renewed: u64,
+    /// Nodes that were started again because their leave could not end.
+    pub restarted_leavers: u64,
     /// Commits that removed events from a log.
     pub erasures: u64,
     /// Messages acked with one copy that were lost with its disk, which is no violation.
@@ -109,6 +111,7 @@ impl Totals {
         sum.withdrawals += one.withdrawals;
         sum.left += one.left;
         sum.renewed += one.renewed;
+        sum.restarted_leavers += one.restarted_leavers;
         sum.erasures += one.erasures;
         sum.forgiven += one.forgiven;
         sum.settle_ms += one.settle_ms;
@@ -158,8 +161,8 @@ impl Totals {
                 self.sum.older_cursors,
             ),
             format!(
-                "in all: {} nodes left the cluster, {} were forgotten and came back",
-                self.sum.left, self.sum.renewed
+                "in all: {} nodes left the cluster, {} were forgotten and came back, {} could not leave and came back",
+                self.sum.left, self.sum.renewed, self.sum.restarted_leavers
             ),
             format!(
                 "  {} frames with vectors over folds, {} with parts of vectors",

@@ -152,6 +152,7 @@ impl World {
         }
         if self.healed_at.is_some() {
             self.forget_the_dead();
+            self.restart_stuck_leavers();
         }
         self.erase();
         self.schedule(DIAL_MS, Event::Dial);

@@ -155,7 +155,7 @@ impl MembershipService {
             if silent.is_empty() && others.holders() >= self.copies {
                 return Ok(permit);
             }
-            self.report_missing(&others, &progress);
+            self.report(self.missing(&others), &progress);
             sleep(LOOK_EVERY).await;
         }
     }
@@ -191,15 +191,24 @@ impl MembershipService {
         }
     }
 
-    /// Says which nodes that stay lack something.
-    fn report_missing(&self, others: &OtherMembers, progress: &impl Fn(String)) {
+    /// Returns which nodes that stay lack something, in words.
+    fn missing(&self, others: &OtherMembers) -> String {
         let report = self.context.driver.report();
         let lack = others.staying().filter(|node| !others.holders.contains(node)).take(NAMED_MAX);
         let lack = lack.map(|node| match report.peers.iter().find(|peer| peer.peer == *node) {
             None => texts::not_linked(node),
             Some(peer) => texts::lacks_events(node, peer.lag),
         });
-        let text = texts::leave_waits(others.holders(), self.copies, &list(lack));
+        texts::leave_waits(others.holders(), self.copies, &list(lack))
+    }
+
+    /// Returns which nodes that stay may lack the end of this node's membership, in words.
+    fn missing_end(&self, others: &OtherMembers) -> String {
+        let lack = others.staying().filter(|node| !others.holders.contains(node)).take(NAMED_MAX);
+        texts::end_waits(others.holders(), self.copies, &list(lack.map(NodeId::to_string)))
+    }
+
+    fn report(&self, text: String, progress: &impl Fn(String)) {
         self.set_leaving(Some(&text));
         progress(text);
     }
@@ -226,7 +235,7 @@ impl LeavePermit {
             if others.holders() >= service.copies {
                 break;
             }
-            service.report_missing(&others, &progress);
+            service.report(service.missing(&others), &progress);
             sleep(LOOK_EVERY).await;
         }
         while let Err(refusal) = service.write_forgotten(links.me()).await {
@@ -243,7 +252,7 @@ impl LeavePermit {
             if others.holders() >= service.copies {
                 return Ok(Left { holders: others.holders() });
             }
-            service.report_missing(&others, &progress);
+            service.report(service.missing_end(&others), &progress);
             sleep(LOOK_EVERY).await;
         }
     }
@@ -288,6 +297,17 @@ mod tests {
     fn nodes_that_are_no_members_do_not_count() {
         assert_eq!(others(&[1], &[], &[1, 9]).holders(), 1);
         assert_eq!(others(&[1, 2], &[9], &[]).check(2), Ok(()));
+    }
+
+    /// A node that is no member any more learns of no newcomers, so that advice to start another node would not help.
+    #[test]
+    fn a_leave_that_cannot_end_says_what_to_do() {
+        let text = texts::end_waits(1, 2, "abc");
+        assert!(
+            ["1 of 2", "waiting for abc", "start it again"].iter().all(|words| text.contains(words)),
+            "{text}"
+        );
+        assert!(!text.contains("another node") && !text.contains('\n'), "{text}");
     }
 
     /// Texts say what happened and what to do.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use starling_protocol::VersionVector;
+use starling_protocol::{NodeId, VersionVector};
 
 use crate::{world::World, writer::DURABILITY};
 
@@ -11,8 +11,7 @@ use crate::{world::World, writer::DURABILITY};
 pub fn handed_over(world: &World, node: usize, held: &VersionVector) -> Result<(), String> {
     let run = world.nodes[node].run.as_ref().expect("it runs");
     let leaving = &run.membership.leaving_peers;
-    let holders =
-        holders(world, node, held).filter(|&other| !leaving.contains(&world.nodes[other].id)).count();
+    let holders = holders(world, node, held, leaving);
     if holders < DURABILITY.copies {
         return Err(format!("node {node} ends its membership while {holders} nodes that stay hold its log"));
     }
@@ -25,24 +24,28 @@ pub fn left(world: &World, node: usize) -> Result<(), String> {
     let machine = &world.nodes[node];
     let own = machine.run.as_ref().and_then(|run| run.own).expect("it has written that it leaves");
     let written = VersionVector::from_iter([(own, machine.durable.get(own))]);
-    let holders = holders(world, node, &written).count();
+    let holders = holders(world, node, &written, &BTreeSet::new());
     if holders < DURABILITY.copies {
         return Err(format!("node {node} leaves the cluster while {holders} others hold all that it wrote"));
     }
     Ok(())
 }
 
-/// The other members that hold what a node holds, as far as it can know.
-fn holders<'a>(world: &'a World, node: usize, held: &'a VersionVector) -> impl Iterator<Item = usize> + 'a {
+/// The number of other machines with a member, `except` some, that hold what a node holds, as far as it can know. A member may
+/// have been forgotten without its knowledge and be on its way back under a new id: that ends a membership, never data, so
+/// its disk holds what it held. But it is one disk, under however many ids.
+fn holders(world: &World, node: usize, held: &VersionVector, except: &BTreeSet<NodeId>) -> usize {
     let listed = world.nodes[node].run.as_ref().expect("it runs").membership.listed();
-    let holds = move |&other: &usize| {
+    let machines: BTreeSet<_> =
+        listed.difference(except).filter_map(|&member| world.node_with(member)).collect();
+    let holds = |&&other: &&usize| {
         let machine = &world.nodes[other];
         let mut had = VersionVector::clone(&machine.durable);
         // Nobody learns of a lost disk, or of a lost machine, before the link to it has ended.
         had.merge(&machine.formerly);
-        other != node && listed.contains(&machine.id) && had.covers(held)
+        other != node && had.covers(held)
     };
-    (0..world.nodes.len()).filter(holds)
+    machines.iter().filter(holds).count()
 }
 
 /// Returns the first difference between a list of members and the members that live.

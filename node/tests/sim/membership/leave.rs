@@ -155,7 +155,9 @@ impl World {
     }
 
     pub(super) fn see_own_end(&mut self, node: usize) {
-        if self.membership(node).is_some_and(|known| known.forgotten) {
+        // A peer that was told by an operator to forget this node may say so before this node has written it.
+        let id = self.nodes[node].id;
+        if self.membership(node).is_some_and(|known| known.members.is_forgotten(id)) {
             self.enter_stage(node, Stage::Forgotten);
         }
     }
@@ -176,6 +178,26 @@ impl World {
         self.go_for_ever(node);
         if self.coverage.forgiven > forgiven {
             self.violated(format!("node {node} took acked messages with it when it left the cluster"));
+        }
+    }
+
+    /// An operator starts nodes again whose leaves cannot end, as their progress advises: such a node is no member any more,
+    /// its peers refuse its links, and so it learns of no newcomer. If of the nodes that it knows too few are left, it waits for
+    /// ever.
+    pub fn restart_stuck_leavers(&mut self) {
+        let live = self.live_ids();
+        for node in self.members() {
+            let leave = self.nodes[node].run.as_ref().and_then(|run| run.membership.leave.as_ref());
+            if leave.is_none_or(|leave| leave.stage != Stage::Forgotten) {
+                continue;
+            }
+            let Some(known) = self.others(node, &VersionVector::default()) else { continue };
+            let left = known.members.difference(&known.leaving).filter(|member| live.contains(member));
+            if left.count() < DURABILITY.copies {
+                self.coverage.restarted_leavers += 1;
+                self.end(node);
+                self.start(node);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Nodes leave the cluster and are forgotten, as in `cluster::departure` and `services::membership`. What a node may do is decided
 //! by the product's own `OtherMembers`, `Members` and driver; this file carries the frames and keeps the order of the steps.
 
+mod directed;
 mod leave;
 
 use std::{
