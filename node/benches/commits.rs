@@ -16,7 +16,9 @@ use common::Report;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
 use starling_node::permissions::refuse_post_at_commit;
 use starling_node::store::{Committer, Op, OpResult, Store};
-use starling_protocol::event::{MemberRoomCreated, Membership, MembershipChanged, Role, UserRegistered, Visibility};
+use starling_protocol::event::{
+    MemberRoomCreated, Membership, MembershipChanged, Role, UserRegistered, Visibility,
+};
 use starling_protocol::{
     Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NodeId,
     OriginId, QuickRoomCreated, RoomId, RoomName, Scope, Sender, Seq, Topic, UserId, Username,
@@ -84,7 +86,8 @@ impl Ids {
     }
 
     fn id(self, n: u64) -> MessageId {
-        let mut bytes: [u8; 16] = blake3::hash(&n.to_be_bytes()).as_bytes()[..16].try_into().expect("16 of 32");
+        let mut bytes: [u8; 16] =
+            blake3::hash(&n.to_be_bytes()).as_bytes()[..16].try_into().expect("16 of 32");
         if let Self::Rising = self {
             bytes[..6].copy_from_slice(&now_ms(n).to_be_bytes()[2..]);
         }
@@ -109,7 +112,10 @@ fn measure(options: &Options, ids: Ids, report: &mut Report) {
     let began = Instant::now();
     let mut posts = Posts { committer, ids, next: 0 };
     posts.post(options.before, BATCH_BEFORE);
-    report.note(&format!("{}: seconds to write the messages before", ids.name()), began.elapsed().as_secs_f64());
+    report.note(
+        &format!("{}: seconds to write the messages before", ids.name()),
+        began.elapsed().as_secs_f64(),
+    );
     for (batch, count) in BATCHES {
         let count = options.posts.unwrap_or(count);
         let before = Usage::now(&file);
@@ -170,14 +176,21 @@ impl Posts {
             let to = (self.next + batch).min(end);
             let ops: Vec<_> = (self.next..to).map(|n| post(n, self.ids)).collect();
             let commit = self.committer.commit(now_ms(self.next), 1, &ops).expect("it is written");
-            assert!(commit.results.iter().all(|result| matches!(result, OpResult::Done(_))), "all are posted");
+            assert!(
+                commit.results.iter().all(|result| matches!(result, OpResult::Done(_))),
+                "all are posted"
+            );
             self.next = to;
         }
     }
 }
 
 fn room(n: u64) -> RoomId {
-    RoomId(blake3::hash(&[u8::try_from(n % ROOMS).unwrap_or_default()]).as_bytes()[..10].try_into().expect("10 of 32"))
+    RoomId(
+        blake3::hash(&[u8::try_from(n % ROOMS).unwrap_or_default()]).as_bytes()[..10]
+            .try_into()
+            .expect("10 of 32"),
+    )
 }
 
 fn is_quick(n: u64) -> bool {
@@ -264,7 +277,8 @@ impl Usage {
     fn now(file: &Path) -> Self {
         fs::File::open(file).and_then(|file| file.sync_all()).expect("the file can be synced");
         let schedstat = fs::read_to_string("/proc/self/schedstat").expect("the system counts CPU time");
-        let cpu_ns = schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds come first");
+        let cpu_ns =
+            schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds come first");
         let io = fs::read_to_string("/proc/self/io").expect("the system counts what is written");
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("it is there");
         Self { cpu_ns, at: Instant::now(), written: written.parse().expect("a number") }

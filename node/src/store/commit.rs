@@ -345,13 +345,13 @@ impl Batch<'_> {
         (room, posted, above_hlc): (RoomId, &MessagePosted, Option<Hlc>),
         check: PostCheck,
     ) -> Result<OpResult, StoreError> {
-        if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
+        if let Some(state) = self.tables.message(posted.key())? {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
             let same = state.room == room && (first.is_erased() || first.has_same_content(posted));
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
-        if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
+        if let Some(refusal) = self.tables.refuse_post(room, &posted.sender, check)? {
             return Ok(OpResult::Refused(refusal));
         }
         let posted = posted.clone().for_peers(self.has_old_peers);

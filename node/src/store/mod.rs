@@ -10,7 +10,9 @@ mod damage;
 mod decide;
 mod digests;
 mod folds;
+mod log;
 mod marks;
+mod message_ids;
 mod messages;
 mod migrations;
 mod names;
@@ -121,7 +123,13 @@ macro_rules! from_redb {
         }
     )+};
 }
-from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::CursorError
+);
 
 /// Runs a write transaction, with quick repair after a crash.
 fn write_transaction<T>(

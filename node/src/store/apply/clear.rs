@@ -1,9 +1,9 @@
 //! Clears some views in steps, so that they can be derived again.
 
 use redb::{ReadableTableMetadata, TableHandle};
-use starling_protocol::{MessageId, RoomId, Scope, event::message_id_scope, merge::message::MessageState};
+use starling_protocol::{RoomId, Scope};
 
-use super::{Tables, parse};
+use super::Tables;
 use crate::store::{StoreError, tables, view_set::ViewSet};
 
 impl Tables<'_> {
@@ -49,19 +49,7 @@ impl Tables<'_> {
             let scope = Scope::room(tables::timeline_room(key.value()));
             self.book.removed(&scope, &name, key.value(), &[]);
         }
-        let name = self.messages.name().to_owned();
-        for _ in 0..most {
-            let Some((key, record)) = self.messages.pop_first()? else { break };
-            let state: MessageState = parse(record.value())?;
-            self.book.removed(&Scope::room(state.room), &name, key.value(), record.value());
-        }
-        let name = self.message_ids.name().to_owned();
-        for _ in 0..most {
-            let Some((key, record)) = self.message_ids.pop_first()? else { break };
-            let bucket = message_id_scope(MessageId::from_bytes(*key.value()));
-            self.book.removed(&bucket, &name, key.value(), record.value());
-        }
-        Ok(!self.timeline.is_empty()? || !self.messages.is_empty()? || !self.message_ids.is_empty()?)
+        Ok(self.messages.clear(&mut self.book, most)? || !self.timeline.is_empty()?)
     }
 
     /// Loses a read mark that the log has.

@@ -1,0 +1,90 @@
+//! What posts ask about their rooms and senders, kept within a transaction. Posts change nothing of it; every other event
+//! clears it.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use starling_protocol::{Refusal, RoomId, Scope, Sender, UserId, event::SenderKey};
+
+use super::Tables;
+use crate::store::{
+    PostCheck, StoreError,
+    views::{Deleted, Room},
+};
+
+/// Answers of this transaction.
+#[derive(Debug, Default)]
+pub(super) struct PostCache(RefCell<Answers>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    rooms: BTreeMap<Scope, RoomFacts>,
+    usernames: BTreeMap<UserId, String>,
+    /// Rooms in which a sender may post, with the check that found it.
+    allowed: BTreeSet<(RoomId, SenderKey, usize)>,
+}
+
+/// What a post must know about its room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoomFacts {
+    /// Whether it is a member room.
+    pub(super) is_member_room: bool,
+    /// Whether it was deleted.
+    pub(super) is_deleted: bool,
+    /// Whether any message in it was deleted.
+    pub(super) has_deletions: bool,
+}
+
+impl PostCache {
+    /// Forgets all answers.
+    pub(super) fn clear(&mut self) {
+        *self.0.get_mut() = Answers::default();
+    }
+}
+
+impl Tables<'_> {
+    /// Reads what posts must know about a room.
+    pub(super) fn room_facts(&self, room: &Scope) -> Result<RoomFacts, StoreError> {
+        if let Some(facts) = self.cache.0.borrow().rooms.get(room) {
+            return Ok(*facts);
+        }
+        let state = self.records.get::<Room>(room, &[])?;
+        let facts = RoomFacts {
+            is_member_room: state.is_some(),
+            is_deleted: state.is_some_and(|state| state.deleted),
+            has_deletions: self.records.scan::<Deleted>(room, &[])?.next().transpose()?.is_some(),
+        };
+        self.cache.0.borrow_mut().rooms.insert(room.clone(), facts);
+        Ok(facts)
+    }
+
+    /// Returns the shown name of a user; empty if they have none.
+    pub(super) fn username(&self, user: UserId) -> Result<String, StoreError> {
+        if let Some(name) = self.cache.0.borrow().usernames.get(&user) {
+            return Ok(name.clone());
+        }
+        let name = self.records.username(user)?.unwrap_or_default();
+        self.cache.0.borrow_mut().usernames.insert(user, name.clone());
+        Ok(name)
+    }
+
+    /// Returns why a sender may not post in a room; `None` if they may.
+    pub fn refuse_post(
+        &self,
+        room: RoomId,
+        sender: &Sender,
+        check: PostCheck,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let asked = (room, sender.key(), check as usize);
+        if self.cache.0.borrow().allowed.contains(&asked) {
+            return Ok(None);
+        }
+        let refusal = check(self, room, sender)?;
+        if refusal.is_none() {
+            self.cache.0.borrow_mut().allowed.insert(asked);
+        }
+        Ok(refusal)
+    }
+}
