@@ -33,6 +33,9 @@ struct Options {
     /// Only one kind of ids: `rising` or `random`
     #[arg(long, value_name = "KIND")]
     ids: Option<String>,
+    /// Only batches of this size: 20, 200 or 1000
+    #[arg(long, value_name = "N")]
+    batch: Option<u64>,
     /// Posts per size of a batch; by default so many that each takes some seconds
     #[arg(long, value_name = "N")]
     posts: Option<u64>,
@@ -117,9 +120,13 @@ fn measure(options: &Options, ids: Ids, report: &mut Report) {
         began.elapsed().as_secs_f64(),
     );
     for (batch, count) in BATCHES {
+        if options.batch.is_some_and(|only| only != batch) {
+            continue;
+        }
         let count = options.posts.unwrap_or(count);
+        let batches = posts.prepare(count, batch);
         let before = Usage::now(&file);
-        posts.post(count, batch);
+        posts.commit(&batches);
         let used = Usage::now(&file).since(&before, count);
         let name = format!("{}, batches of {batch}", ids.name());
         report.note(&format!("{name}: CPU µs per post"), used.cpu_us);
@@ -170,19 +177,34 @@ struct Posts {
 
 impl Posts {
     /// Posts so many messages in batches.
-    fn post(&mut self, count: u64, batch: u64) {
-        let end = self.next + count;
-        while self.next < end {
-            let to = (self.next + batch).min(end);
-            let ops: Vec<_> = (self.next..to).map(|n| post(n, self.ids)).collect();
-            let commit = self.committer.commit(now_ms(self.next), 1, &ops).expect("it is written");
-            assert!(
-                commit.results.iter().all(|result| matches!(result, OpResult::Done(_))),
-                "all are posted"
-            );
-            self.next = to;
+    fn post(&mut self, mut count: u64, batch: u64) {
+        while count > 0 {
+            let some = count.min(batch);
+            let batches = self.prepare(some, batch);
+            self.commit(&batches);
+            count -= some;
         }
     }
+
+    /// Makes the next messages, which isn't measured.
+    fn prepare(&mut self, count: u64, batch: u64) -> Vec<(u64, Vec<Op>)> {
+        let (begin, size) = (self.next, size(batch));
+        self.next += count;
+        let ops = |from| (from..self.next).take(size).map(|n| post(n, self.ids)).collect();
+        (begin..self.next).step_by(size).map(|from| (from, ops(from))).collect()
+    }
+
+    fn commit(&mut self, batches: &[(u64, Vec<Op>)]) {
+        for (first, ops) in batches {
+            let commit = self.committer.commit(now_ms(*first), 1, ops).expect("it is written");
+            let all = commit.results.iter().all(|result| matches!(result, OpResult::Done(_)));
+            assert!(all, "all are posted");
+        }
+    }
+}
+
+fn size(batch: u64) -> usize {
+    usize::try_from(batch).expect("a batch fits memory")
 }
 
 fn room(n: u64) -> RoomId {

@@ -16,7 +16,7 @@ use starling_protocol::{
 
 use super::{
     Change, Decide, Decision, PostCheck, Store, StoreError,
-    apply::{QuickMessage, Tables},
+    apply::{PostCache, QuickMessage, Tables},
     decide::{id_reused, too_long},
     digests::ShardDigests,
 };
@@ -133,9 +133,11 @@ pub struct Committer {
     vector: Arc<VersionVector>,
     number: u64,
     shards: ShardDigests,
+    cache: PostCache,
 }
 
 /// The outcome of a transaction so far.
+#[derive(Default)]
 struct BatchOutcome {
     results: Vec<OpResult>,
     vector: VersionVector,
@@ -165,8 +167,8 @@ impl Committer {
         let greatest = store.greatest_head_hlc(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        let shards = store.shard_digests()?;
-        Ok(Self { store, node, clock, own_origin: None, has_old_peers: false, vector, number: 0, shards })
+        let (shards, cache, own_origin) = (store.shard_digests()?, PostCache::default(), None);
+        Ok(Self { store, node, clock, own_origin, has_old_peers: false, vector, number: 0, shards, cache })
     }
 
     /// Sets whether a peer may have a build of wire version 1, for [`MessagePosted::for_peers`].
@@ -263,15 +265,10 @@ impl Committer {
             outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
-                own: None,
-                received: BTreeMap::new(),
-                ran_erase: false,
-                quick_messages: Vec::new(),
-                changes: Vec::new(),
-                digests: BTreeMap::new(),
-                renamed: BTreeSet::new(),
+                ..BatchOutcome::default()
             },
         };
+        batch.tables.cache = std::mem::take(&mut self.cache);
         for op in ops {
             let result = batch.op(own_origin, &mut self.clock, now_ms, op)?;
             batch.outcome.results.push(result);
@@ -279,6 +276,7 @@ impl Committer {
         batch.outcome.digests = batch.tables.flush()?;
         batch.outcome.vector = batch.outcome.vector.written_over(batch.tables.log_base());
         batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
+        self.cache = std::mem::take(&mut batch.tables.cache);
         batch.outcome.renamed.clone_from(batch.tables.names.renamed());
         if !batch.outcome.renamed.is_empty() {
             // A later event of the batch may have renamed the sender of an earlier one.

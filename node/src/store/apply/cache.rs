@@ -1,12 +1,12 @@
-//! What posts ask about their rooms and senders, kept within a transaction. Posts change nothing of it; every other event
-//! clears it.
+//! What posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else comes
+//! with every message, change nothing of it; every other event clears it.
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
 };
 
-use starling_protocol::{Refusal, RoomId, Scope, Sender, UserId, event::SenderKey};
+use starling_protocol::{EventBody, Refusal, RoomId, Scope, Sender, UserId, event::SenderKey};
 
 use super::Tables;
 use crate::store::{
@@ -14,9 +14,12 @@ use crate::store::{
     views::{Deleted, Room},
 };
 
-/// Answers of this transaction.
+/// Answers that are kept at most: limits the memory.
+const ANSWERS_MAX: usize = 10_000;
+
+/// Answers as of the transaction that has the cache.
 #[derive(Debug, Default)]
-pub(super) struct PostCache(RefCell<Answers>);
+pub struct PostCache(RefCell<Answers>);
 
 #[derive(Debug, Default)]
 struct Answers {
@@ -38,9 +41,22 @@ pub(super) struct RoomFacts {
 }
 
 impl PostCache {
-    /// Forgets all answers.
-    pub(super) fn clear(&mut self) {
-        *self.0.get_mut() = Answers::default();
+    /// Forgets all answers if an event may have changed one, or if there are too many.
+    pub(super) fn applied(&mut self, body: &EventBody) {
+        let changes_none = matches!(
+            body,
+            EventBody::MessagePosted(_)
+                | EventBody::MessageEdited(_)
+                | EventBody::ReactionChanged(_)
+                | EventBody::ReadMarked(_)
+                | EventBody::FoldedReadMarked(_)
+                | EventBody::NotifyLevelChanged(_)
+        );
+        let answers = self.0.get_mut();
+        let count = answers.rooms.len() + answers.usernames.len() + answers.allowed.len();
+        if !changes_none || count > ANSWERS_MAX {
+            *answers = Answers::default();
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use starling_protocol::{
     merge::room::{self, QuickRoomState},
 };
 
-use self::cache::PostCache;
+pub use self::cache::PostCache;
 use super::{
     Change, StoreError,
     digests::DigestBook,
@@ -53,7 +53,8 @@ pub struct Tables<'txn> {
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
-    cache: PostCache,
+    /// What posts ask about their rooms and senders.
+    pub(super) cache: PostCache,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
     /// The views that are written; the others are only read.
     views: ViewSet,
@@ -145,10 +146,7 @@ impl<'txn> Tables<'txn> {
     /// moved, or have another listed id.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
         let listed = self.apply_to_views(event)?;
-        // What is known of rooms and senders may have changed. A post changes nothing of it.
-        if !matches!(event.body, EventBody::MessagePosted(_)) {
-            self.cache.clear();
-        }
+        self.cache.applied(&event.body);
         Ok(listed)
     }
 
