@@ -17,6 +17,7 @@ mod messages;
 mod migrations;
 mod names;
 mod people;
+mod places;
 mod plan;
 mod read;
 mod rebuild;

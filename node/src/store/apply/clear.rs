@@ -4,7 +4,7 @@ use redb::{ReadableTableMetadata, TableHandle};
 use starling_protocol::{RoomId, Scope};
 
 use super::Tables;
-use crate::store::{StoreError, tables, view_set::ViewSet};
+use crate::store::{StoreError, view_set::ViewSet};
 
 impl Tables<'_> {
     /// Removes some rows of some views, and their digests. Looks at `most` rows of each table, and at those of the
@@ -43,13 +43,8 @@ impl Tables<'_> {
     }
 
     fn clear_messages(&mut self, most: usize) -> Result<bool, StoreError> {
-        let name = self.timeline.name().to_owned();
-        for _ in 0..most {
-            let Some((key, _)) = self.timeline.pop_first()? else { break };
-            let scope = Scope::room(tables::timeline_room(key.value()));
-            self.book.removed(&scope, &name, key.value(), &[]);
-        }
-        Ok(self.messages.clear(&mut self.book, most)? || !self.timeline.is_empty()?)
+        let more = self.places.clear_timeline(&mut self.book, most)?;
+        Ok(self.messages.clear(&mut self.book, most)? || more)
     }
 
     /// Loses a read mark that the log has.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use redb::{ReadableTable, TableHandle};
+use redb::TableHandle;
 use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, Seq, UserId, event::MessageKey};
 
 use super::Tables;
@@ -99,10 +99,7 @@ impl Tables<'_> {
         if self.views != ViewSet::ALL {
             return Ok(());
         }
-        let key = tables::scope_key(&scope, pos.origin, pos.seq);
-        let hlc = self.scopes.remove(&key[..])?.map(|hlc| hlc.value());
-        if let Some(hlc) = hlc {
-            self.book.removed(&scope, "scopes", &key, &hlc.to_be_bytes());
+        if self.places.unindex(&mut self.book, &scope, pos)? {
             self.book.unapplied(&scope, pos);
         }
         Ok(())
@@ -166,21 +163,12 @@ impl Tables<'_> {
         let Some((key, record)) = next else { return Ok(false) };
         let key = [views::TO_ERASE, &key].concat();
         let (scope, done): (Scope, Vec<u8>) = super::parse(&record)?;
-        let begin = tables::scope_beginning(&scope);
-        let from = if done.is_empty() { begin.clone() } else { [&done[..], &[0]].concat() };
-        let mut keys = Vec::new();
-        for row in self.scopes.range::<&[u8]>(&from[..]..)? {
-            let key = row?.0.value().to_vec();
-            if !key.starts_with(&begin) || keys.len() == ERASE_EVENTS {
-                break;
-            }
-            keys.push(key);
+        let mut events = self.places.indexed_after(&scope, &done, ERASE_EVENTS)?;
+        for (_, origin, seq) in &events {
+            self.erase_at(*origin, *seq, &scope)?;
         }
-        for (origin, seq) in keys.iter().filter_map(|key| tables::parse_scope_key(key)) {
-            self.erase_at(origin, seq, &scope)?;
-        }
-        match keys.pop() {
-            Some(last) => self.records.put_index(&key, &(scope, last))?,
+        match events.pop() {
+            Some((last, ..)) => self.records.put_index(&key, &(scope, last))?,
             None => self.records.remove_index(&key)?,
         }
         self.records.has_pending_erasures()

@@ -14,7 +14,6 @@ use super::{QuickMessage, Tables};
 use crate::store::{
     Change, StoreError,
     messages::key_of,
-    tables,
     view_set::ViewSet,
     views::{
         Deleted, Duplicate, Edit, Mention, Reaction, derived_id_index, mention_key, message_pos_key,
@@ -126,9 +125,7 @@ impl Tables<'_> {
         let key = posted.key();
         self.messages.put(&mut self.book, key, before, state);
         if let Some(before) = before {
-            let gone = tables::timeline_key(before.room, before.pos());
-            self.timeline.remove(&gone)?;
-            self.book.removed(&scope_before, "timeline", &gone, &[]);
+            self.places.unlist(&mut self.book, &scope_before, before.room, before.pos())?;
             let mentions = self.posted_at(before.pos().origin, before.pos().seq)?.mentions;
             for user in mentions {
                 let key = mention_key(before.room, Some(before.pos()));
@@ -136,9 +133,7 @@ impl Tables<'_> {
             }
             self.put_duplicate(before.room, before.pos(), key)?;
         }
-        let listed_at = tables::timeline_key(room, pos);
-        self.timeline.insert(&listed_at, ())?;
-        self.book.added(&scope, "timeline", &listed_at, &[]);
+        self.places.list(&mut self.book, &scope, room, pos);
         for &user in &posted.mentions {
             let key = mention_key(room, Some(pos));
             self.records.put::<Mention>(&mut self.book, &Scope::user(user), &key, &())?;

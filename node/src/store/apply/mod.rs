@@ -29,6 +29,7 @@ use super::{
     log::LogWriter,
     message_ids::MessageIdsWriter,
     names::NamesWriter,
+    places::PlacesWriter,
     records::RecordsWriter,
     scrub, tables,
     view_set::ViewSet,
@@ -43,9 +44,8 @@ pub struct Tables<'txn> {
     log: LogWriter<'txn>,
     /// The log's vector and its folds.
     pub(super) heads: HeadsWriter<'txn>,
-    scopes: Table<'txn, &'static [u8], u64>,
+    places: PlacesWriter<'txn>,
     rooms: Table<'txn, &'static [u8; 10], &'static [u8]>,
-    timeline: Table<'txn, &'static [u8; 50], ()>,
     messages: MessageIdsWriter<'txn>,
     /// The shown names of guests.
     pub names: NamesWriter<'txn>,
@@ -99,9 +99,8 @@ impl<'txn> Tables<'txn> {
             meta: transaction.open_table(tables::META)?,
             log: LogWriter::open(transaction)?,
             heads: HeadsWriter::open(transaction, folds)?,
-            scopes: transaction.open_table(tables::SCOPES)?,
+            places: PlacesWriter::open(transaction)?,
             rooms: transaction.open_table(tables::QUICK_ROOMS)?,
-            timeline: transaction.open_table(tables::TIMELINE)?,
             messages: MessageIdsWriter::open(transaction)?,
             names: NamesWriter::open(transaction)?,
             records: RecordsWriter::open(transaction)?,
@@ -131,6 +130,7 @@ impl<'txn> Tables<'txn> {
         self.log.flush()?;
         self.heads.flush()?;
         self.messages.flush()?;
+        self.places.flush()?;
         self.names.flush(&mut self.book)?;
         self.book.flush(&mut self.digests)
     }
@@ -151,12 +151,12 @@ impl<'txn> Tables<'txn> {
     }
 
     fn apply_to_views(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
-        self.index_scope(&event.scope, event)?;
+        self.index_scope(&event.scope, event);
         self.heads.keep_fold(event)?;
         // A resume reads the user's own scope, so it must also find what others write about them.
         let touched = event.body.other_scopes();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
-            self.index_scope(scope, event)?;
+            self.index_scope(scope, event);
             self.index_mention(scope, event)?;
         }
         if self.views == ViewSet::ALL {
@@ -187,14 +187,10 @@ impl<'txn> Tables<'txn> {
         Ok(Vec::new())
     }
 
-    fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
-        if self.views != ViewSet::ALL {
-            return Ok(());
+    fn index_scope(&mut self, scope: &Scope, event: &Event) {
+        if self.views == ViewSet::ALL {
+            self.places.index(&mut self.book, scope, event);
         }
-        let key = tables::scope_key(scope, event.origin, event.seq);
-        self.scopes.insert(&key[..], event.hlc.0)?;
-        self.book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());
-        Ok(())
     }
 
     /// Whether the quick room exists.
