@@ -268,7 +268,7 @@ impl Committer {
                 ..BatchOutcome::default()
             },
         };
-        batch.tables.cache = std::mem::take(&mut self.cache);
+        batch.tables.cache = std::mem::take(&mut self.cache).into();
         for op in ops {
             let result = batch.op(own_origin, &mut self.clock, now_ms, op)?;
             batch.outcome.results.push(result);
@@ -276,7 +276,7 @@ impl Committer {
         batch.outcome.digests = batch.tables.flush()?;
         batch.outcome.vector = batch.outcome.vector.written_over(batch.tables.log_base());
         batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
-        self.cache = std::mem::take(&mut batch.tables.cache);
+        self.cache = batch.tables.cache.take();
         batch.outcome.renamed.clone_from(batch.tables.names.renamed());
         if !batch.outcome.renamed.is_empty() {
             // A later event of the batch may have renamed the sender of an earlier one.

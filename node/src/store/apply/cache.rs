@@ -1,10 +1,7 @@
 //! What posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else comes
 //! with every message, change nothing of it; every other event clears it.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use starling_protocol::{EventBody, Refusal, RoomId, Scope, Sender, UserId, event::SenderKey};
 
@@ -17,12 +14,9 @@ use crate::store::{
 /// Answers that are kept at most: limits the memory.
 const ANSWERS_MAX: usize = 10_000;
 
-/// Answers as of the transaction that has the cache.
+/// Answers as of the last event that was applied.
 #[derive(Debug, Default)]
-pub struct PostCache(RefCell<Answers>);
-
-#[derive(Debug, Default)]
-struct Answers {
+pub struct PostCache {
     rooms: BTreeMap<Scope, RoomFacts>,
     usernames: BTreeMap<UserId, String>,
     /// Rooms in which a sender may post, with the check that found it.
@@ -52,10 +46,9 @@ impl PostCache {
                 | EventBody::FoldedReadMarked(_)
                 | EventBody::NotifyLevelChanged(_)
         );
-        let answers = self.0.get_mut();
-        let count = answers.rooms.len() + answers.usernames.len() + answers.allowed.len();
+        let count = self.rooms.len() + self.usernames.len() + self.allowed.len();
         if !changes_none || count > ANSWERS_MAX {
-            *answers = Answers::default();
+            *self = Self::default();
         }
     }
 }
@@ -63,7 +56,7 @@ impl PostCache {
 impl Tables<'_> {
     /// Reads what posts must know about a room.
     pub(super) fn room_facts(&self, room: &Scope) -> Result<RoomFacts, StoreError> {
-        if let Some(facts) = self.cache.0.borrow().rooms.get(room) {
+        if let Some(facts) = self.cache.borrow().rooms.get(room) {
             return Ok(*facts);
         }
         let state = self.records.get::<Room>(room, &[])?;
@@ -72,17 +65,17 @@ impl Tables<'_> {
             is_deleted: state.is_some_and(|state| state.deleted),
             has_deletions: self.records.scan::<Deleted>(room, &[])?.next().transpose()?.is_some(),
         };
-        self.cache.0.borrow_mut().rooms.insert(room.clone(), facts);
+        self.cache.borrow_mut().rooms.insert(room.clone(), facts);
         Ok(facts)
     }
 
     /// Returns the shown name of a user; empty if they have none.
     pub(super) fn username(&self, user: UserId) -> Result<String, StoreError> {
-        if let Some(name) = self.cache.0.borrow().usernames.get(&user) {
+        if let Some(name) = self.cache.borrow().usernames.get(&user) {
             return Ok(name.clone());
         }
         let name = self.records.username(user)?.unwrap_or_default();
-        self.cache.0.borrow_mut().usernames.insert(user, name.clone());
+        self.cache.borrow_mut().usernames.insert(user, name.clone());
         Ok(name)
     }
 
@@ -94,12 +87,12 @@ impl Tables<'_> {
         check: PostCheck,
     ) -> Result<Option<Refusal>, StoreError> {
         let asked = (room, sender.key(), check as usize);
-        if self.cache.0.borrow().allowed.contains(&asked) {
+        if self.cache.borrow().allowed.contains(&asked) {
             return Ok(None);
         }
         let refusal = check(self, room, sender)?;
         if refusal.is_none() {
-            self.cache.0.borrow_mut().allowed.insert(asked);
+            self.cache.borrow_mut().allowed.insert(asked);
         }
         Ok(refusal)
     }

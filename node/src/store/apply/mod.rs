@@ -9,7 +9,7 @@ mod messages;
 mod people;
 mod rooms;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use bytes::Bytes;
 use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
@@ -54,7 +54,7 @@ pub struct Tables<'txn> {
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
     /// What posts ask about their rooms and senders.
-    pub(super) cache: PostCache,
+    pub(super) cache: RefCell<PostCache>,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
     /// The views that are written; the others are only read.
     views: ViewSet,
@@ -106,7 +106,7 @@ impl<'txn> Tables<'txn> {
             records: RecordsWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
-            cache: PostCache::default(),
+            cache: RefCell::default(),
             to_rewrite: transaction.open_table(tables::TO_REWRITE)?,
             views: ViewSet::ALL,
             erased: false,
@@ -146,7 +146,7 @@ impl<'txn> Tables<'txn> {
     /// moved, or have another listed id.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
         let listed = self.apply_to_views(event)?;
-        self.cache.applied(&event.body);
+        self.cache.get_mut().applied(&event.body);
         Ok(listed)
     }
 

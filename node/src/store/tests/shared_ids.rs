@@ -194,6 +194,14 @@ fn a_ban_counts_for_the_posts_after_it_in_the_same_batch() {
     let results = committer.commit(2_000, 1, &ops).unwrap().results;
     let posted: Vec<_> = [1, 3, 5].map(|at| matches!(results[at], OpResult::Done(_))).into();
     assert_eq!(posted, [true, false, true], "{results:?}");
+    // What was found in one batch counts in the next, until something changes it.
+    for (number, (now, may_post)) in
+        (10..).zip([(Membership::Banned, false), (Membership::Member(Role::Member), true)])
+    {
+        committer.commit(3_000, 1, &[ban(now)]).unwrap();
+        let results = committer.commit(3_000, 1, &[ann_posts(number)]).unwrap().results;
+        assert_eq!(matches!(results[0], OpResult::Done(_)), may_post, "{results:?}");
+    }
 }
 
 #[test]
