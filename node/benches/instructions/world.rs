@@ -86,8 +86,7 @@ impl World {
                 space: DiskSpace::new(0),
                 refill: None,
                 open_store: Box::new(|_| {
-                    Store::in_memory()
-                        .map_err(|error| StartError::store(&config.data_dir, error))
+                    Store::in_memory().map_err(|error| StartError::store(&config.data_dir, error))
                 }),
                 save_members: Box::new(|_| Ok(())),
                 save_secret: Arc::new(|_| Ok(())),

@@ -10,72 +10,16 @@ use std::{
 use bytes::Bytes;
 use redb::WriteTransaction;
 use starling_protocol::{
-    Clock, Event, EventBody, EventDraft, Fold, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId,
-    Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
+    Clock, Event, EventBody, EventDraft, Fold, GuestId, Hlc, MessagePosted, NodeId, OriginId,
+    QuickRoomCreated, RoomId, Scope, ScopeDigest, Seq, VersionVector,
 };
 
 use super::{
-    Change, Decide, Decision, PostCheck, Store, StoreError,
-    apply::{QuickMessage, Tables},
+    Change, Decision, Op, OpResult, PostCheck, Store, StoreError,
+    apply::{PostCache, QuickMessage, Tables},
     decide::{id_reused, too_long},
     digests::ShardDigests,
 };
-
-/// An operation of a commit.
-#[derive(Clone, Debug)]
-pub enum Op {
-    /// Make a quick room.
-    CreateQuickRoom {
-        /// The room's id, drawn at random.
-        room: RoomId,
-        /// The room's name.
-        name: Option<RoomName>,
-    },
-    /// Post a message.
-    Post {
-        /// The room.
-        room: RoomId,
-        /// The message.
-        posted: MessagePosted,
-        /// The event's stamp must be above this one.
-        above_hlc: Option<Hlc>,
-        /// Whether the sender may post there.
-        check: PostCheck,
-    },
-    /// Record that a guest of this node shares a name with another guest.
-    ShareName {
-        /// The room.
-        room: RoomId,
-        /// The guest, the name, and the start of their session.
-        shared: NameShared,
-        /// The event's stamp must be above this one: the start of the other guest's session.
-        above_hlc: Hlc,
-    },
-    /// Write what a function decides at the commit.
-    Decide(Decide),
-    /// Replace some events of deleted messages, rooms and accounts by stubs.
-    Erase,
-    /// Apply events of other origins, in order per origin.
-    Received(Vec<Event>),
-}
-
-/// The result of an [`Op`], once its batch is durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpResult {
-    /// The event is durable at this position. A message that was sent again has the position of its first post.
-    Done(Pos),
-    /// Nothing was written: the state already was as requested.
-    Nothing,
-    /// The operation is not allowed.
-    Refused(Refusal),
-    /// Some events were erased.
-    Erased {
-        /// Whether more events wait to be erased.
-        more: bool,
-    },
-    /// The events of other origins that continue their logs are durable.
-    Received,
-}
 
 /// The events of this process in a commit.
 #[derive(Clone, Debug)]
@@ -133,9 +77,11 @@ pub struct Committer {
     vector: Arc<VersionVector>,
     number: u64,
     shards: ShardDigests,
+    cache: PostCache,
 }
 
 /// The outcome of a transaction so far.
+#[derive(Default)]
 struct BatchOutcome {
     results: Vec<OpResult>,
     vector: VersionVector,
@@ -167,8 +113,8 @@ impl Committer {
         let greatest = store.greatest_head_hlc(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        let shards = store.shard_digests()?;
-        Ok(Self { store, node, clock, own_origin: None, has_old_peers: false, vector, number: 0, shards })
+        let (shards, cache, own_origin) = (store.shard_digests()?, PostCache::default(), None);
+        Ok(Self { store, node, clock, own_origin, has_old_peers: false, vector, number: 0, shards, cache })
     }
 
     /// Sets whether a peer may have a build of wire version 1, for [`MessagePosted::for_peers`].
@@ -274,16 +220,10 @@ impl Committer {
             outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
-                own: None,
-                received: BTreeMap::new(),
-                ran_erase: false,
-                quick_messages: Vec::new(),
-                changes: Vec::new(),
-                digests: BTreeMap::new(),
-                renamed: BTreeSet::new(),
-                appended: Vec::new(),
+                ..BatchOutcome::default()
             },
         };
+        batch.tables.cache = std::mem::take(&mut self.cache).into();
         for op in ops {
             let result = batch.op(own_origin, &mut self.clock, now_ms, op)?;
             batch.outcome.results.push(result);
@@ -291,6 +231,7 @@ impl Committer {
         batch.outcome.digests = batch.tables.flush()?;
         batch.outcome.vector = batch.outcome.vector.written_over(batch.tables.log_base());
         batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
+        self.cache = batch.tables.cache.take();
         batch.outcome.renamed.clone_from(batch.tables.names.renamed());
         if !batch.outcome.renamed.is_empty() {
             // A later event of the batch may have renamed the sender of an earlier one.
@@ -357,13 +298,13 @@ impl Batch<'_> {
         (room, posted, above_hlc): (RoomId, &MessagePosted, Option<Hlc>),
         check: PostCheck,
     ) -> Result<OpResult, StoreError> {
-        if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
+        if let Some(state) = self.tables.message(posted.key())? {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
             let same = state.room == room && (first.is_erased() || first.has_same_content(posted));
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
-        if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
+        if let Some(refusal) = self.tables.refuse_post(room, &posted.sender, check)? {
             return Ok(OpResult::Refused(refusal));
         }
         let posted = posted.clone().for_peers(self.has_old_peers);

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
-    Digest, Event, EventBody, MessageId, Pos, Scope, ScopeDigest, VersionVector,
+    Digest, Event, EventBody, Pos, Scope, ScopeDigest, VersionVector,
     digest::{SHARDS, scope_shard},
-    event::message_id_scope,
     merge::message::MessageState,
 };
 
@@ -16,14 +15,27 @@ use crate::store::apply::parse;
 
 /// The changes of a transaction: per scope, the value to add to its digest.
 #[derive(Debug, Default)]
-pub struct DigestBook(BTreeMap<Scope, ScopeDigest>);
+pub struct DigestBook {
+    changes: BTreeMap<Scope, ScopeDigest>,
+    /// The scope that was changed last, which most often is the next one, too. It is not in `changes`.
+    last: Option<(Scope, ScopeDigest)>,
+}
 
 impl DigestBook {
     fn digest_of(&mut self, scope: &Scope) -> &mut ScopeDigest {
-        if !self.0.contains_key(scope) {
-            self.0.insert(scope.clone(), ScopeDigest::default());
+        if self.last.as_ref().is_none_or(|(last, _)| last != scope) {
+            let (scope, change) =
+                self.changes.remove_entry(scope).unwrap_or_else(|| (scope.clone(), ScopeDigest::default()));
+            self.changes.extend(self.last.replace((scope, change)));
         }
-        self.0.get_mut(scope).expect("just inserted")
+        let (_, change) = self.last.as_mut().expect("just set");
+        change
+    }
+
+    fn take(&mut self) -> BTreeMap<Scope, ScopeDigest> {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.extend(self.last.take());
+        changes
     }
 
     /// Adds an applied event. An event of an unknown kind doesn't count; its row in `scopes`, which the caller adds, is
@@ -66,7 +78,7 @@ impl DigestBook {
         table: &mut Table<'_, &'static [u8], &'static [u8; 32]>,
     ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         let mut shards: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
-        for (scope, change) in std::mem::take(&mut self.0) {
+        for (scope, change) in self.take() {
             let shard = scope_shard(&scope);
             shards.entry(shard).or_default().add(change);
             let key = tables::digest_key(shard, &scope);
@@ -203,7 +215,7 @@ impl Store {
         for row in transaction.open_table(tables::MESSAGES)?.iter()? {
             let (key, value) = row?;
             let state: MessageState = parse(value.value())?;
-            book.added(&Scope::room(state.room), "messages", key.value(), value.value());
+            book.added(&Scope::room(state.room), "messages_by_id", key.value(), value.value());
         }
         for row in transaction.open_table(tables::NAME_CLAIMS)?.iter()? {
             let (key, value) = row?;
@@ -218,22 +230,13 @@ impl Store {
             let (key, value) = row?;
             book.added(&Scope::room(tables::name_room(key.value())), "name_runs", key.value(), value.value());
         }
-        for row in transaction.open_table(tables::MESSAGE_IDS)?.iter()? {
-            let (key, value) = row?;
-            book.added(
-                &message_id_scope(MessageId::from_bytes(*key.value())),
-                "message_ids",
-                key.value(),
-                value.value(),
-            );
-        }
         Ok(())
     }
 
     /// Compares the digests of a book with those of the store; returns a scope with another digest.
-    pub(super) fn differs_from(&self, book: DigestBook) -> Result<Option<Scope>, StoreError> {
+    pub(super) fn differs_from(&self, mut book: DigestBook) -> Result<Option<Scope>, StoreError> {
         let mut kept = self.snapshot()?.scopes;
-        for (scope, derived) in book.0 {
+        for (scope, derived) in book.take() {
             if kept.remove(&scope).unwrap_or_default() != derived {
                 return Ok(Some(scope));
             }

@@ -2,7 +2,10 @@
 //! in one transaction, and never dropped by a rebuild, a cut or an erasure. So a start reads as much as differs from the
 //! newest fold, however often the nodes were started before.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
@@ -169,6 +172,8 @@ pub struct HeadsWriter<'txn> {
     folds: Table<'txn, FoldKey<'static>, &'static [u8]>,
     cache: FoldCache,
     base: Option<Arc<Fold>>,
+    /// The last events of origins that were added since the last flush.
+    moved: BTreeMap<OriginId, Seq>,
     /// Whether folds were added since the last flush.
     added: bool,
 }
@@ -180,7 +185,7 @@ impl<'txn> HeadsWriter<'txn> {
         let base_rank = transaction.open_table(tables::HEADS_BASE)?;
         let base = base(&base_rank, &folds, cache)?;
         let heads = transaction.open_table(tables::HEADS)?;
-        Ok(Self { heads, base_rank, folds, cache: cache.clone(), base, added: false })
+        Ok(Self { heads, base_rank, folds, cache: cache.clone(), base, moved: BTreeMap::new(), added: false })
     }
 
     /// The fold that the vector is written over.
@@ -200,13 +205,12 @@ impl<'txn> HeadsWriter<'txn> {
     }
 
     /// Sets the last event of an origin.
-    pub fn set(&mut self, origin: OriginId, seq: Seq) -> Result<(), StoreError> {
-        if self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin)) == seq {
-            self.heads.remove(&origin.to_bytes())?;
-        } else {
-            self.heads.insert(&origin.to_bytes(), seq.0)?;
-        }
-        Ok(())
+    pub fn set(&mut self, origin: OriginId, seq: Seq) {
+        self.moved.insert(origin, seq);
+    }
+
+    fn in_base(&self, origin: OriginId) -> Seq {
+        self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin))
     }
 
     /// Keeps the fold of an event of the log, if it is one.
@@ -222,8 +226,15 @@ impl<'txn> HeadsWriter<'txn> {
         Ok(())
     }
 
-    /// Writes the vector over the newest fold that is usable, if folds were added.
+    /// Writes the vector, over the newest fold that is usable if folds were added.
     pub fn flush(&mut self) -> Result<(), StoreError> {
+        for (origin, seq) in std::mem::take(&mut self.moved) {
+            if self.in_base(origin) == seq {
+                self.heads.remove(&origin.to_bytes())?;
+            } else {
+                self.heads.insert(&origin.to_bytes(), seq.0)?;
+            }
+        }
         if std::mem::take(&mut self.added)
             && let Some(newest) = self.newest_usable()?
         {
@@ -258,7 +269,10 @@ impl<'txn> HeadsWriter<'txn> {
     }
 
     fn next_fold(&self, plan: &FoldPlan) -> Result<Option<VectorFolded>, StoreError> {
-        let vector = over(self.base.clone(), differences(&self.heads)?);
+        let mut differences: BTreeMap<_, _> = differences(&self.heads)?.into_iter().collect();
+        differences.extend(&self.moved);
+        differences.retain(|&origin, &mut seq| self.in_base(origin) != seq);
+        let vector = over(self.base.clone(), differences.into_iter().collect());
         let ended = vector.difference().filter(|(origin, _)| !plan.live.contains(origin));
         let is_due = ended.clone().count() > plan.unfolded_max;
         Ok(is_due.then(|| VectorFolded::new(self.base.as_ref().map(|base| base.rank()), ended)))

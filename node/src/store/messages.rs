@@ -8,11 +8,12 @@ use starling_protocol::{
     Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, UserId, VersionVector,
     event::{MessageEdited, MessageKey, MessagePosted},
     frame::client::ListedMessage,
-    merge::message::{self, IdHolder, MessageState},
+    merge::message::{self, MessageState},
 };
 
 use super::{
-    StoreError, apply,
+    StoreError,
+    message_ids::{MessageIds, MessageIdsReader},
     names::NamesReader,
     records::{Records, RecordsReader, Rows},
     tables,
@@ -25,8 +26,7 @@ const PASSED_OVER_MAX: usize = 2_000;
 pub struct MessagesReader {
     pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(super) timeline: ReadOnlyTable<&'static [u8; 50], ()>,
-    ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
-    messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
+    ids: MessageIdsReader,
     pub(super) scopes: ReadOnlyTable<&'static [u8], u64>,
     names: NamesReader,
     /// Users and their rooms, in the same transaction.
@@ -55,14 +55,16 @@ pub enum Direction {
 
 /// Returns the key of the message that is listed under an id. Of several senders that used one id, the first holds it;
 /// the others are listed under derived ids.
-pub fn key_of<T: Rows>(
-    ids: &impl ReadableTable<&'static [u8; 16], &'static [u8]>,
+pub fn key_of<I, T: Rows>(
+    ids: &MessageIds<I>,
     records: &Records<T>,
     listed_id: MessageId,
-) -> Result<Option<MessageKey>, StoreError> {
-    let holder: Option<IdHolder> = apply::get(ids, listed_id.as_bytes())?;
-    match holder {
-        Some(holder) => Ok(Some(MessageKey { sender: holder.sender, id: listed_id })),
+) -> Result<Option<MessageKey>, StoreError>
+where
+    I: ReadableTable<&'static [u8; 33], &'static [u8]>,
+{
+    match ids.holder(listed_id)? {
+        Some(key) => Ok(Some(key)),
         None => records.derived(listed_id),
     }
 }
@@ -72,8 +74,7 @@ impl MessagesReader {
         Ok(Self {
             log: transaction.open_table(tables::LOG)?,
             timeline: transaction.open_table(tables::TIMELINE)?,
-            ids: transaction.open_table(tables::MESSAGE_IDS)?,
-            messages: transaction.open_table(tables::MESSAGES)?,
+            ids: MessageIdsReader::read(transaction)?,
             scopes: transaction.open_table(tables::SCOPES)?,
             names: NamesReader::read(transaction)?,
             records: RecordsReader::read(transaction)?,
@@ -123,7 +124,7 @@ impl MessagesReader {
 
     /// Reads the state of a message, if it was posted.
     pub fn state(&self, key: MessageKey) -> Result<Option<MessageState>, StoreError> {
-        apply::get(&self.messages, &key.to_bytes())
+        self.ids.state(key)
     }
 
     fn listed(&mut self, state: &MessageState, posted: MessagePosted) -> Result<ListedMessage, StoreError> {
@@ -134,8 +135,8 @@ impl MessagesReader {
 
     /// Returns the id under which a message is listed.
     pub fn listed_id(&self, key: MessageKey) -> Result<MessageId, StoreError> {
-        let holder: Option<IdHolder> = apply::get(&self.ids, key.id.as_bytes())?;
-        Ok(holder.map_or(key.id, |holder| message::listed_id(&holder, key.sender, key.id)))
+        let holder = self.ids.holder(key.id)?;
+        Ok(holder.map_or(key.id, |holder| message::listed_id(holder.sender, key.sender, key.id)))
     }
 
     fn shown(&mut self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {

@@ -2,7 +2,10 @@
 //! derived again after the last one. Step n brings version n - 1 to n; a step is never changed once released.
 
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
+};
 use starling_protocol::{Event, digest::VIEWS_VERSION, limits::EVENT_BYTES_MAX};
 
 use super::{
@@ -71,6 +74,8 @@ pub const STEPS: &[Step] = &[
     Step::learn(&[45, 46]).with(super::folds::create_tables),
     // 12: the cluster's id and the rotation of its secret have views.
     Step::learn(&[47, 48, 49]),
+    // 13: one table finds messages by their ids, and ids count in the digests of rooms.
+    Step::rebuild(ViewSet::ALL).with(drop_message_tables),
 ];
 
 /// The version that this build reads and writes.
@@ -89,6 +94,14 @@ fn change_nothing(_: &WriteTransaction) -> Result<(), StoreError> {
 fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::LOG)?;
     transaction.open_table(tables::HEADS)?;
+    create_views(transaction)
+}
+
+/// Drops the tables of messages and of their ids that versions up to 12 had.
+fn drop_message_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    for name in ["messages", "message_ids"] {
+        transaction.delete_table(TableDefinition::<&[u8], &[u8]>::new(name))?;
+    }
     create_views(transaction)
 }
 

@@ -12,11 +12,15 @@ mod digests;
 mod durability;
 mod folds;
 mod journal;
+mod log;
 mod marks;
+mod message_ids;
 mod messages;
 mod migrations;
 mod names;
+mod op;
 mod people;
+mod places;
 mod plan;
 mod read;
 mod rebuild;
@@ -48,19 +52,16 @@ use thiserror::Error;
 
 use crate::data_dir::io_advice;
 
-use self::{
-    damage::GuardedDatabase,
-    journal::{Journal, Start},
-};
 pub use self::{
     apply::Tables,
     change::Change,
-    commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    commit::{Commit, Committer, OwnEvents},
     damage::without_panic,
     decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
     messages::{Direction, MessagesReader, TimelineSlice},
     migrations::{SCHEMA_VERSION, STEPS, Step},
+    op::{Op, OpResult},
     people::Person,
     plan::Progress,
     read::Page,
@@ -70,6 +71,10 @@ pub use self::{
     unusable::UnusableStore,
     verify::CheckReport,
     view_set::ViewSet,
+};
+use self::{
+    damage::GuardedDatabase,
+    journal::{Journal, Start},
 };
 
 use crate::data_dir::create_private_file;
@@ -129,7 +134,13 @@ macro_rules! from_redb {
         }
     )+};
 }
-from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::CursorError
+);
 
 /// Runs a write transaction, with quick repair after a crash.
 fn write_transaction<T>(

@@ -1,7 +1,7 @@
 //! The views of guest names: the first claims, and the guests that shared a name. The rule is `protocol`'s
 //! `merge::guest_name`; this stores its state, at most two rows per guest and name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableHandle,
@@ -26,6 +26,26 @@ pub struct Names<C, R> {
     groups: R,
     /// Guests whose shown name has changed in this transaction, with their rooms.
     renamed: BTreeSet<(RoomId, GuestId)>,
+    /// The last claims of this transaction.
+    known: BTreeMap<(RoomId, GuestId), KnownClaim>,
+    /// The last groups of names that were claimed in this transaction.
+    last_groups: BTreeMap<NameKey, LastGroup>,
+}
+
+/// A claim to a name by a guest who claimed it before.
+#[derive(Debug)]
+struct KnownClaim {
+    name: GuestName,
+    key: NameKey,
+    first: Hlc,
+}
+
+/// The last group of a name. Each message of a guest extends it: that is written at the end of the transaction.
+#[derive(Debug)]
+struct LastGroup {
+    room: RoomId,
+    stored: OverlapGroup,
+    now: OverlapGroup,
 }
 
 type Claims<'txn> = Table<'txn, &'static [u8; 42], &'static [u8]>;
@@ -40,7 +60,18 @@ pub type NamesReader =
 impl NamesReader {
     pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
         let (claims, groups) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_GROUPS)?);
-        Ok(Self { claims, groups, renamed: BTreeSet::new() })
+        Ok(Self::new(claims, groups))
+    }
+}
+
+impl<C, R> Names<C, R> {
+    fn new(claims: C, groups: R) -> Self {
+        let (known, last_groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { claims, groups, renamed: BTreeSet::new(), known, last_groups }
+    }
+
+    fn known(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<&KnownClaim> {
+        self.known.get(&(room, guest)).filter(|known| known.name == *name)
     }
 }
 
@@ -68,6 +99,12 @@ where
 
     /// Returns the shown name of a guest in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
+        if let Some(known) = self.known(room, name, guest)
+            && let Some(last) = self.last_groups.get(&known.key)
+            && known.first >= last.now.start
+        {
+            return Ok(guest_name::shown_name(name, guest, last.now.holder == guest));
+        }
         let claim = self.name_claim(room, name, guest)?;
         Ok(guest_name::shown_name(name, guest, claim.is_none_or(|claim| claim.group.holder == guest)))
     }
@@ -87,11 +124,10 @@ where
 impl<'txn> NamesWriter<'txn> {
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         let (claims, groups) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_GROUPS)?);
-        Ok(Self { claims, groups, renamed: BTreeSet::new() })
+        Ok(Self::new(claims, groups))
     }
 
-    /// Applies a guest's claim between two stamps and updates the digests in `book`; returns the shown name of the
-    /// guest.
+    /// Applies a guest's claim between two stamps and updates the digests in `book`.
     pub fn claim(
         &mut self,
         book: &mut DigestBook,
@@ -99,11 +135,75 @@ impl<'txn> NamesWriter<'txn> {
         name: &GuestName,
         guest: GuestId,
         (one, other): (Hlc, Hlc),
-    ) -> Result<String, StoreError> {
-        let (scope, key) = (Scope::room(room), tables::guest_name_key(room, name));
-        let claim_key = tables::name_claim_key(key, guest);
-        let first: Option<Hlc> = get(&self.claims, &claim_key)?;
+    ) -> Result<(), StoreError> {
+        let (key, first) = match self.known(room, name, guest) {
+            Some(known) => (known.key, Some(known.first)),
+            None => {
+                let key = tables::guest_name_key(room, name);
+                (key, get(&self.claims, &tables::name_claim_key(key, guest))?)
+            }
+        };
         let span = OverlapGroup::span(guest, first, one, other);
+        if first != Some(span.start) || !self.extend_last_group(room, key, span)? {
+            self.write_last_group(book, key)?;
+            self.claim_in_tables(book, room, key, first, span)?;
+        }
+        if first != Some(span.start) || self.known(room, name, guest).is_none() {
+            self.known.insert((room, guest), KnownClaim { name: name.clone(), key, first: span.start });
+        }
+        Ok(())
+    }
+
+    /// Extends the last group of a name to the end of a span that begins in it: the others then stay as they are, and
+    /// nobody is renamed. Returns `false` if the span begins before it.
+    fn extend_last_group(
+        &mut self,
+        room: RoomId,
+        key: NameKey,
+        span: OverlapGroup,
+    ) -> Result<bool, StoreError> {
+        if !self.last_groups.contains_key(&key) {
+            let last = self.groups_up_to(key, Hlc(u64::MAX))?.next().transpose()?;
+            let Some(stored) = last else { return Ok(false) };
+            self.last_groups.insert(key, LastGroup { room, stored, now: stored });
+        }
+        let last = self.last_groups.get_mut(&key).filter(|last| last.now.start <= span.start);
+        if let Some(last) = last {
+            last.now.end = last.now.end.max(span.end);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Writes the last group of a name if it was extended, and forgets it.
+    fn write_last_group(&mut self, book: &mut DigestBook, key: NameKey) -> Result<(), StoreError> {
+        if let Some(LastGroup { room, stored, now }) = self.last_groups.remove(&key)
+            && now != stored
+        {
+            let row = tables::name_group_key(key, now.start);
+            put(&mut self.groups, book, [&Scope::room(room); 2], &row, &now)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the groups that were extended.
+    pub fn flush(&mut self, book: &mut DigestBook) -> Result<(), StoreError> {
+        while let Some((&key, _)) = self.last_groups.first_key_value() {
+            self.write_last_group(book, key)?;
+        }
+        Ok(())
+    }
+
+    fn claim_in_tables(
+        &mut self,
+        book: &mut DigestBook,
+        room: RoomId,
+        key: NameKey,
+        first: Option<Hlc>,
+        span: OverlapGroup,
+    ) -> Result<(), StoreError> {
+        let (scope, guest) = (Scope::room(room), span.holder);
+        let claim_key = tables::name_claim_key(key, guest);
         let claimed = guest_name::apply_claim(span, first.is_some(), self.groups_up_to(key, span.end)?)?;
         if first != Some(span.start) {
             put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;
@@ -125,7 +225,7 @@ impl<'txn> NamesWriter<'txn> {
             )?;
         }
         self.renamed.extend(claimed.renamed.into_iter().map(|guest| (room, guest)));
-        Ok(guest_name::shown_name(name, guest, claimed.group.holder == guest))
+        Ok(())
     }
 
     /// Removes at most `most` rows, and their digests; returns whether more may be left.

@@ -43,11 +43,9 @@ pub const QUICK_ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::
 /// View: room and position (big-endian) of each listed message; its text is in the log.
 pub const TIMELINE: TableDefinition<'_, &[u8; 50], ()> = TableDefinition::new("timeline");
 
-/// View: sender key and message id → `merge::message::MessageState`.
-pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("messages");
-
-/// View: message id → `merge::message::IdHolder`.
-pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("message_ids");
+/// View: message id and sender key → `merge::message::MessageState`. The id comes first: those of most clients rise with
+/// time, so their rows are added at the end. The earliest row of an id holds it.
+pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("messages_by_id");
 
 /// View: room, name and guest → the stamp of their first claim of the name there (`merge::guest_name`).
 pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
@@ -143,8 +141,21 @@ pub fn parse_digest_key(key: &[u8]) -> Option<Scope> {
 }
 
 /// Key in [`MESSAGES`].
-pub fn message_key(sender: SenderKey, id: MessageId) -> [u8; 33] {
-    MessageKey { sender, id }.to_bytes()
+pub fn message_key(MessageKey { sender, id }: MessageKey) -> [u8; 33] {
+    let mut key = [0; 33];
+    key[..16].copy_from_slice(id.as_bytes());
+    key[16..].copy_from_slice(&sender);
+    key
+}
+
+/// The sender in a key of [`MESSAGES`].
+pub fn message_sender(key: &[u8; 33]) -> SenderKey {
+    key[16..].try_into().expect("17 of 33 remain")
+}
+
+/// The first and the last key of a message id in [`MESSAGES`].
+pub fn message_id_range(id: MessageId) -> [[u8; 33]; 2] {
+    [[0; 17], [u8::MAX; 17]].map(|sender| message_key(MessageKey { sender, id }))
 }
 
 /// A room and the folded form of a guest name, hashed: keys have one length.

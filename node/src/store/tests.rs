@@ -2,16 +2,18 @@
 //! simulator (`node/tests/sim`) tests whole histories.
 
 mod any_order;
-mod facts;
 mod durability;
+mod facts;
 mod folds;
 mod message_kinds;
 mod old_stores;
 mod rebuilds;
 mod scrub;
+mod shared_ids;
 
 use std::sync::Arc;
 
+use redb::ReadableTable;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
     NameShared, NodeId, OriginId, QuickRoomCreated, Refusal, RoomId, Scope, Sender, Seq, VersionVector,
@@ -191,25 +193,40 @@ fn a_store_of_a_newer_version_is_refused() {
 #[test]
 fn every_falsified_view_is_found_and_mended() {
     type Falsify = fn(&redb::WriteTransaction) -> Result<(), StoreError>;
-    let falsified: [Falsify; 5] = [
+    macro_rules! lost {
+        ($table:ident) => {
+            |transaction| {
+                assert!(transaction.open_table(tables::$table)?.pop_first()?.is_some(), "it has a row");
+                Ok(())
+            }
+        };
+    }
+    let falsified: [Falsify; 10] = [
+        lost!(NAME_CLAIMS),
+        lost!(NAME_GROUPS),
+        lost!(TIMELINE),
+        lost!(MESSAGES),
+        lost!(SCOPES),
+        lost!(DIGESTS),
+        lost!(QUICK_ROOMS),
         |transaction| {
-            transaction.open_table(tables::NAME_GROUPS)?.pop_first()?;
+            // An id that nobody used.
+            let mut messages = transaction.open_table(tables::MESSAGES)?;
+            let state = messages.pop_last()?.map(|(_, state)| state.value().to_vec()).unwrap_or_default();
+            messages.insert(&[7; 33], &state[..])?;
             Ok(())
         },
         |transaction| {
-            transaction.open_table(tables::TIMELINE)?.pop_first()?;
+            // The state of another message.
+            let mut messages = transaction.open_table(tables::MESSAGES)?;
+            let state = messages.first()?.map(|(_, state)| state.value().to_vec()).unwrap_or_default();
+            let last = messages.last()?.map(|(key, _)| *key.value()).unwrap_or([0; 33]);
+            messages.insert(&last, &state[..])?;
             Ok(())
         },
         |transaction| {
-            transaction.open_table(tables::MESSAGES)?.pop_last()?;
-            Ok(())
-        },
-        |transaction| {
-            transaction.open_table(tables::SCOPES)?.pop_last()?;
-            Ok(())
-        },
-        |transaction| {
-            transaction.open_table(tables::DIGESTS)?.pop_first()?;
+            let mut timeline = transaction.open_table(tables::TIMELINE)?;
+            timeline.insert(&tables::timeline_key(ROOM, starling_protocol::Pos::MIN), ())?;
             Ok(())
         },
     ];

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ClusterIdDrawn, InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted,
     MembershipChanged, MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated,
-    ReactionChanged, Scope, SecretSwitched, SecretsReported, message_id_scope,
+    ReactionChanged, Scope, SecretSwitched, SecretsReported,
     messages::TextEdited,
     people::{
         ClaimNarrowed, ClaimWithdrawn, FoldedReadMarked, NotifyLevelChanged, PasswordChanged,
@@ -179,10 +179,7 @@ impl EventBody {
     /// same id; that room is not listed.)
     pub fn other_scopes(&self) -> BTreeSet<Scope> {
         match self {
-            Self::MessagePosted(posted) => [message_id_scope(posted.id)]
-                .into_iter()
-                .chain(posted.mentions.iter().map(|&user| Scope::user(user)))
-                .collect(),
+            Self::MessagePosted(posted) => posted.mentions.iter().map(|&user| Scope::user(user)).collect(),
             Self::UserRegistered(UserRegistered { username, .. })
             | Self::UsernameChosen(UsernameChosen { username, .. })
             | Self::ClaimNarrowed(ClaimNarrowed { username, .. })

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scope::Scope;
 use crate::{
     hlc::Hlc,
     id::{GuestId, HookId, MessageId, UserId},
@@ -177,9 +176,4 @@ pub struct ReactionChanged {
     pub emoji: Emoji,
     /// Whether it was added.
     pub on: bool,
-}
-
-/// Returns the scope of a message id: its first use is decided across all rooms.
-pub fn message_id_scope(id: MessageId) -> Scope {
-    Scope::cluster_bucket(id.as_bytes()[0])
 }

@@ -190,17 +190,13 @@ fn the_earliest_post_of_an_id_wins_with_its_room() {
     assert_eq!(message::apply_post(Some(first), room(2), at(6)), first);
     let earlier = message::apply_post(Some(first), room(2), at(4));
     assert_eq!((earlier.room, earlier.pos()), (room(2), at(4)));
-    let sender = |n| Sender::User(UserId([n; 16]));
-    let holder = message::apply_id_use(None, &sender(1), at(5));
-    assert_eq!(message::apply_id_use(Some(holder), &sender(2), at(6)), holder);
-    assert_eq!(
-        message::listed_id(&holder, sender(1).key(), MessageId::from_u128(7)),
-        MessageId::from_u128(7)
-    );
-    assert_ne!(
-        message::listed_id(&holder, sender(2).key(), MessageId::from_u128(7)),
-        MessageId::from_u128(7)
-    );
+    let [sender, other] = [1, 2].map(|n| Sender::User(UserId([n; 16])).key());
+    let id = MessageId::from_u128(7);
+    let later = message::apply_post(None, room(2), at(6));
+    let holder = message::id_holder(&[(other, later), (sender, first)]).unwrap();
+    assert_eq!(message::listed_id(holder, sender, id), id);
+    assert_ne!(message::listed_id(holder, other, id), id);
+    assert_eq!(message::id_holder(&[]), None);
 }
 
 /// Promise: a message that sorts before the mark is unread if it came after it.

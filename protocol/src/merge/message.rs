@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MessageId, Pos, RoomId, Sender, event::SenderKey};
+use crate::{MessageId, Pos, RoomId, event::SenderKey};
 
 /// The winning post of a (sender, id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,25 +28,15 @@ pub fn apply_post(state: Option<MessageState>, room: RoomId, pos: Pos) -> Messag
     }
 }
 
-/// The holder of an id: the sender of the earliest post with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdHolder {
-    /// The holder's [`Sender::key`].
-    pub sender: SenderKey,
-    pos: Pos,
-}
-
-/// Applies the use of an id by `sender` at `pos`.
-pub fn apply_id_use(state: Option<IdHolder>, sender: &Sender, pos: Pos) -> IdHolder {
-    match state {
-        Some(state) if state.pos <= pos => state,
-        _ => IdHolder { sender: sender.key(), pos },
-    }
+/// Returns the [`Sender::key`](crate::Sender::key) of the holder of an id: the sender of the earliest post with it. `posts`
+/// are the winning posts of all senders that used the id.
+pub fn id_holder<'a>(posts: impl IntoIterator<Item = &'a (SenderKey, MessageState)>) -> Option<SenderKey> {
+    posts.into_iter().min_by_key(|(_, state)| state.pos).map(|(sender, _)| *sender)
 }
 
 /// Returns the id under which a message is listed.
-pub fn listed_id(holder: &IdHolder, sender_key: SenderKey, id: MessageId) -> MessageId {
-    if holder.sender == sender_key {
+pub fn listed_id(holder: SenderKey, sender_key: SenderKey, id: MessageId) -> MessageId {
+    if holder == sender_key {
         return id;
     }
     let mut hasher = blake3::Hasher::new_derive_key("starling 2026 message id of a later sender");
@@ -60,10 +50,10 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
-    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, QuickRoomCreated, Seq, merge::room};
+    use crate::{Hlc, NodeId, OriginId, QuickRoomCreated, Seq, merge::room};
 
-    fn sender(n: u8) -> Sender {
-        Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("x").unwrap() }
+    fn sender(n: u8) -> SenderKey {
+        [n; 17]
     }
 
     fn pos(hlc: u64, node: u8) -> Pos {
@@ -90,16 +80,16 @@ mod tests {
                 }).collect::<Vec<_>>()
             };
             let fold = |posts: &[(u64, u8, u8, u8)]| {
-                let (mut holder, mut rooms) = (None, None);
+                let mut rooms = None;
                 let mut messages = [None, None];
                 for &(hlc, node, room, by) in posts {
                     let message = &mut messages[usize::from(by)];
                     *message = Some(apply_post(*message, RoomId([room; 10]), pos(hlc, node)));
-                    holder = Some(apply_id_use(holder, &sender(by), pos(hlc, node)));
                     let name = crate::RoomName::parse(&format!("{room}")).unwrap();
                     rooms = Some(room::apply_creation(rooms, pos(hlc, node), &QuickRoomCreated { name: Some(name) }));
                 }
-                (holder, messages, rooms)
+                let posts = (0..).zip(messages).filter_map(|(by, state)| Some((sender(by), state?)));
+                (id_holder(&posts.collect::<Vec<_>>()), messages, rooms)
             };
             prop_assert_eq!(fold(&once(&all)), fold(&once(&order)));
         }
@@ -108,10 +98,12 @@ mod tests {
     #[test]
     fn the_later_sender_is_listed_under_a_derived_id() {
         let id = MessageId::from_u128(5);
-        let holder = apply_id_use(Some(apply_id_use(None, &sender(2), pos(9, 0))), &sender(1), pos(3, 0));
-        assert_eq!(listed_id(&holder, sender(1).key(), id), id);
-        let derived = listed_id(&holder, sender(2).key(), id);
+        let posts =
+            [(2, 9), (1, 3)].map(|(by, hlc)| (sender(by), apply_post(None, RoomId([1; 10]), pos(hlc, 0))));
+        let holder = id_holder(&posts).unwrap();
+        assert_eq!(listed_id(holder, sender(1), id), id);
+        let derived = listed_id(holder, sender(2), id);
         assert_ne!(derived, id);
-        assert_eq!(derived, listed_id(&holder, sender(2).key(), id));
+        assert_eq!(derived, listed_id(holder, sender(2), id));
     }
 }

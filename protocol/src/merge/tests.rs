@@ -21,14 +21,9 @@ fn pos(hlc: u64, node: u8, seq: Seq) -> Pos {
 fn states_with_positions_keep_their_encoding() {
     let (at, id) = (pos(300, 2, Seq(4)), RoomId([1; 10]));
     let tuple = (at.hlc, at.origin, at.seq.0);
-    let sender = Sender::User(USER);
     let created = room::apply_creation(None, at, &QuickRoomCreated { name: None });
     assert_eq!(codec::encode(&created), codec::encode(&(None::<RoomName>, tuple)));
     assert_eq!(codec::encode(&message::apply_post(None, id, at)), codec::encode(&(id, tuple)));
-    assert_eq!(
-        codec::encode(&message::apply_id_use(None, &sender, at)),
-        codec::encode(&(sender.key(), tuple))
-    );
 }
 
 type Log<E> = Vec<(Pos, E)>;

@@ -27,7 +27,7 @@ struct Target {
 impl Target {
     fn find(tables: &Tables<'_>, id: MessageId) -> Result<Option<Self>, StoreError> {
         let Some(key) = tables.key_of(id)? else { return Ok(None) };
-        let Some(state) = tables.message(key.sender, key.id)? else { return Ok(None) };
+        let Some(state) = tables.message(key)? else { return Ok(None) };
         let (room, pos) = (state.room, state.pos());
         let posted = tables.posted_at(pos.origin, pos.seq)?;
         Ok(Some(Self { room, key, pos, posted }))

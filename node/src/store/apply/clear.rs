@@ -1,10 +1,10 @@
 //! Clears some views in steps, so that they can be derived again.
 
 use redb::{ReadableTableMetadata, TableHandle};
-use starling_protocol::{MessageId, RoomId, Scope, event::message_id_scope, merge::message::MessageState};
+use starling_protocol::{RoomId, Scope};
 
-use super::{Tables, parse};
-use crate::store::{StoreError, tables, view_set::ViewSet};
+use super::Tables;
+use crate::store::{StoreError, view_set::ViewSet};
 
 impl Tables<'_> {
     /// Removes some rows of some views, and their digests. Looks at `most` rows of each table, and at those of the
@@ -43,25 +43,8 @@ impl Tables<'_> {
     }
 
     fn clear_messages(&mut self, most: usize) -> Result<bool, StoreError> {
-        let name = self.timeline.name().to_owned();
-        for _ in 0..most {
-            let Some((key, _)) = self.timeline.pop_first()? else { break };
-            let scope = Scope::room(tables::timeline_room(key.value()));
-            self.book.removed(&scope, &name, key.value(), &[]);
-        }
-        let name = self.messages.name().to_owned();
-        for _ in 0..most {
-            let Some((key, record)) = self.messages.pop_first()? else { break };
-            let state: MessageState = parse(record.value())?;
-            self.book.removed(&Scope::room(state.room), &name, key.value(), record.value());
-        }
-        let name = self.message_ids.name().to_owned();
-        for _ in 0..most {
-            let Some((key, record)) = self.message_ids.pop_first()? else { break };
-            let bucket = message_id_scope(MessageId::from_bytes(*key.value()));
-            self.book.removed(&bucket, &name, key.value(), record.value());
-        }
-        Ok(!self.timeline.is_empty()? || !self.messages.is_empty()? || !self.message_ids.is_empty()?)
+        let more = self.places.clear_timeline(&mut self.book, most)?;
+        Ok(self.messages.clear(&mut self.book, most)? || more)
     }
 
     /// Loses a read mark that the log has.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use redb::{ReadableTable, TableHandle};
+use redb::TableHandle;
 use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, Seq, UserId, event::MessageKey};
 
 use super::Tables;
@@ -11,7 +11,7 @@ use crate::store::{
     StoreError,
     tables::{self, LOG},
     view_set::ViewSet,
-    views::{self, Deleted, Duplicate, Edit, Mention, Room},
+    views::{self, Deleted, Duplicate, Edit, Mention},
 };
 
 /// The number of events of a deleted scope that one commit erases: limits how long posts wait.
@@ -28,9 +28,12 @@ impl Tables<'_> {
             return Ok(self.records.account_state(user)?.is_some_and(|account| account.deleted));
         }
         // The deletion may arrive before the room does.
-        let room = self.records.get::<Room>(&event.scope, &[])?;
-        if room.is_some_and(|room| room.deleted) || event.body.is_message_stub() {
+        let facts = self.room_facts(&event.scope)?;
+        if facts.is_deleted || event.body.is_message_stub() {
             return Ok(true);
+        }
+        if !facts.has_deletions {
+            return Ok(false);
         }
         let message = match &event.body {
             EventBody::MessagePosted(posted) => posted.key(),
@@ -49,7 +52,7 @@ impl Tables<'_> {
         let kept = self.stub_if_deleted(event)?;
         if kept.encoded() != event.encoded() {
             let key = tables::log_key(event.origin, event.seq);
-            self.log.insert(&key, &kept.encoded()[..])?;
+            self.log.replace(&key, kept.encoded())?;
             self.erased_row(&LOG, &key)?;
         }
         Ok(kept)
@@ -96,10 +99,7 @@ impl Tables<'_> {
         if self.views != ViewSet::ALL {
             return Ok(());
         }
-        let key = tables::scope_key(&scope, pos.origin, pos.seq);
-        let hlc = self.scopes.remove(&key[..])?.map(|hlc| hlc.value());
-        if let Some(hlc) = hlc {
-            self.book.removed(&scope, "scopes", &key, &hlc.to_be_bytes());
+        if self.places.unindex(&mut self.book, &scope, pos)? {
             self.book.unapplied(&scope, pos);
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Tables<'_> {
             .scan::<Duplicate>(scope, &prefix)?
             .map(|row| Ok(row?.0))
             .collect::<Result<_, StoreError>>()?;
-        let listed = self.message(message.sender, message.id)?.map(|state| state.pos());
+        let listed = self.message(message)?.map(|state| state.pos());
         for pos in positions(edits).chain(positions(duplicates)).chain(listed) {
             self.erase_at(pos.origin, pos.seq, scope)?;
         }
@@ -131,15 +131,15 @@ impl Tables<'_> {
     /// Replaces an event of the log by a stub, if it belongs to a scope.
     fn erase_at(&mut self, origin: OriginId, seq: Seq, scope: &Scope) -> Result<(), StoreError> {
         let key = tables::log_key(origin, seq);
-        let Some(bytes) = self.log.get(&key)?.map(|bytes| bytes.value().to_vec()) else { return Ok(()) };
-        let event = Event::decode(bytes.into())?;
+        let Some(bytes) = self.log.get(origin, seq)? else { return Ok(()) };
+        let event = Event::decode(bytes)?;
         // Skips an event that another user wrote about this one: it belongs to the other user's scope.
         if event.scope != *scope {
             return Ok(());
         }
         let stub = event.erased();
         if stub.encoded() != event.encoded() {
-            self.log.insert(&key, &stub.encoded()[..])?;
+            self.log.replace(&key, stub.encoded())?;
             self.erased_row(&LOG, &key)?;
             let stays = stub.body.other_scopes();
             let gone = event.body.other_scopes().into_iter().filter(|touched| !stays.contains(touched));
@@ -163,21 +163,12 @@ impl Tables<'_> {
         let Some((key, record)) = next else { return Ok(false) };
         let key = [views::TO_ERASE, &key].concat();
         let (scope, done): (Scope, Vec<u8>) = super::parse(&record)?;
-        let begin = tables::scope_beginning(&scope);
-        let from = if done.is_empty() { begin.clone() } else { [&done[..], &[0]].concat() };
-        let mut keys = Vec::new();
-        for row in self.scopes.range::<&[u8]>(&from[..]..)? {
-            let key = row?.0.value().to_vec();
-            if !key.starts_with(&begin) || keys.len() == ERASE_EVENTS {
-                break;
-            }
-            keys.push(key);
+        let mut events = self.places.indexed_after(&scope, &done, ERASE_EVENTS)?;
+        for (_, origin, seq) in &events {
+            self.erase_at(*origin, *seq, &scope)?;
         }
-        for (origin, seq) in keys.iter().filter_map(|key| tables::parse_scope_key(key)) {
-            self.erase_at(origin, seq, &scope)?;
-        }
-        match keys.pop() {
-            Some(last) => self.records.put_index(&key, &(scope, last))?,
+        match events.pop() {
+            Some((last, ..)) => self.records.put_index(&key, &(scope, last))?,
             None => self.records.remove_index(&key)?,
         }
         self.records.has_pending_erasures()

@@ -1,24 +1,22 @@
 //! Applies events of messages to their views: position, edits, reactions, deletion, erasure.
 
-use redb::ReadableTable;
 use starling_protocol::{
     Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender, Seq,
-    event::{MessageKey, MessagePosted, ReactionChanged, SenderKey, message_id_scope},
+    event::{MessageKey, MessagePosted, ReactionChanged, SenderKey},
     frame::client::ListedMessage,
     merge::{
-        message::{self, IdHolder, MessageState},
+        message::{self, MessageState},
         register,
     },
 };
 
-use super::{QuickMessage, Tables, get, put};
+use super::{QuickMessage, Tables};
 use crate::store::{
     Change, StoreError,
     messages::key_of,
-    tables,
     view_set::ViewSet,
     views::{
-        Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_pos_key,
+        Deleted, Duplicate, Edit, Mention, Reaction, derived_id_index, mention_key, message_pos_key,
         reaction_key,
     },
 };
@@ -71,41 +69,41 @@ impl Tables<'_> {
         if !self.views.contains(ViewSet::MESSAGES) {
             return Ok(Vec::new());
         }
-        let sender = posted.sender.key();
+        let key = posted.key();
         let mut listed = Vec::new();
-
-        let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
-        let holder = message::apply_id_use(holder_before, &posted.sender, pos);
-        if holder_before != Some(holder) {
-            let bucket = message_id_scope(posted.id);
-            put(&mut self.message_ids, &mut self.book, [&bucket; 2], posted.id.as_bytes(), &holder)?;
-            if let Some(before) = holder_before {
-                // The sender that gets the id may have been listed under another one until now.
-                let id_before = message::listed_id(&before, sender, posted.id);
-                self.records.remove_index(&derived_id_index(id_before))?;
-            }
-        }
-
-        let before = self.message(sender, posted.id)?;
+        let mut posts = self.messages.with_id(posted.id)?;
+        let holder_before = message::id_holder(&posts);
+        let at = posts.iter().position(|(sender, _)| *sender == key.sender);
+        let before = at.map(|at| posts[at].1);
         let state = message::apply_post(before, room, pos);
+        match at {
+            Some(at) => posts[at].1 = state,
+            None => posts.push((key.sender, state)),
+        }
+        let holder = message::id_holder(&posts).unwrap_or(key.sender);
+        // The sender that gets the id may have been listed under another one until now.
+        if let Some(holder_before) = holder_before
+            && holder_before != holder
+        {
+            let id_before = message::listed_id(holder_before, holder, posted.id);
+            self.records.remove_index(&derived_id_index(id_before))?;
+        }
         if before != Some(state) {
             self.list_message(before, state, posted)?;
-            listed.push((room, self.index_and_list(&holder, pos, room, posted.clone())?));
+            listed.push((room, self.index_and_list(holder, pos, room, posted.clone())?));
         } else if state.pos() != pos {
-            self.put_duplicate(room, pos, posted.key())?;
+            self.put_duplicate(room, pos, key)?;
         }
-
         // Another sender had this id until now: their message moves to another id.
-        if let Some(loser) = holder_before.filter(|before| before.sender != holder.sender)
-            && let Some(state) = self.message(loser.sender, posted.id)?
-        {
+        let loser = posts.iter().find(|(sender, _)| Some(*sender) == holder_before && *sender != holder);
+        if let Some((_, state)) = loser {
             let pos = state.pos();
             let posted = self.posted_at(pos.origin, pos.seq)?;
-            listed.push((state.room, self.index_and_list(&holder, pos, state.room, posted)?));
+            listed.push((state.room, self.index_and_list(holder, pos, state.room, posted)?));
         }
         let mut quick = Vec::new();
         for (room, message) in listed {
-            if self.is_member_room(room)? {
+            if self.room_facts(&Scope::room(room))?.is_member_room {
                 self.changes.push(Change::Posted(room, message));
             } else {
                 quick.push((room, message));
@@ -125,11 +123,9 @@ impl Tables<'_> {
         let scope_before = Scope::room(before.map_or(room, |before| before.room));
         let scope = Scope::room(room);
         let key = posted.key();
-        put(&mut self.messages, &mut self.book, [&scope_before, &scope], &key.to_bytes(), &state)?;
+        self.messages.put(&mut self.book, key, before, state);
         if let Some(before) = before {
-            let gone = tables::timeline_key(before.room, before.pos());
-            self.timeline.remove(&gone)?;
-            self.book.removed(&scope_before, "timeline", &gone, &[]);
+            self.places.unlist(&mut self.book, &scope_before, before.room, before.pos())?;
             let mentions = self.posted_at(before.pos().origin, before.pos().seq)?.mentions;
             for user in mentions {
                 let key = mention_key(before.room, Some(before.pos()));
@@ -137,9 +133,7 @@ impl Tables<'_> {
             }
             self.put_duplicate(before.room, before.pos(), key)?;
         }
-        let listed_at = tables::timeline_key(room, pos);
-        self.timeline.insert(&listed_at, ())?;
-        self.book.added(&scope, "timeline", &listed_at, &[]);
+        self.places.list(&mut self.book, &scope, room, pos);
         for &user in &posted.mentions {
             let key = mention_key(room, Some(pos));
             self.records.put::<Mention>(&mut self.book, &Scope::user(user), &key, &())?;
@@ -156,7 +150,7 @@ impl Tables<'_> {
     /// Indexes the id under which a message is listed if its sender gave it another; returns the message as listed.
     fn index_and_list(
         &mut self,
-        holder: &IdHolder,
+        holder: SenderKey,
         pos: Pos,
         room: RoomId,
         posted: MessagePosted,
@@ -174,29 +168,25 @@ impl Tables<'_> {
     pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
         match sender {
             Sender::Guest { id, name } => self.names.shown(room, *id, name),
-            Sender::User(user) | Sender::Bot(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+            Sender::User(user) | Sender::Bot(user) => self.username(*user),
             Sender::Hook { name, .. } => Ok(name.as_ref().map(ToString::to_string).unwrap_or_default()),
         }
     }
 
-    /// Whether a room is a member room.
-    fn is_member_room(&self, room: RoomId) -> Result<bool, StoreError> {
-        self.records.has::<Room>(&Scope::room(room), &[])
-    }
-
     /// Returns the key of the message that is listed under an id.
     pub fn key_of(&self, listed_id: MessageId) -> Result<Option<MessageKey>, StoreError> {
-        key_of(&self.message_ids, &self.records, listed_id)
+        key_of(&self.messages, &self.records, listed_id)
     }
 
     /// Reads the state of a message, if it was posted.
-    pub fn message(&self, sender: SenderKey, id: MessageId) -> Result<Option<MessageState>, StoreError> {
-        get(&self.messages, &tables::message_key(sender, id))
+    pub fn message(&self, key: MessageKey) -> Result<Option<MessageState>, StoreError> {
+        // The post that follows asks for all messages with this id.
+        let posts = self.messages.with_id(key.id)?;
+        Ok(posts.into_iter().find(|(sender, _)| *sender == key.sender).map(|(_, state)| state))
     }
 
     /// Reads the message at a position of the log.
     pub fn posted_at(&self, origin: OriginId, seq: Seq) -> Result<MessagePosted, StoreError> {
-        let bytes = self.log.get(&tables::log_key(origin, seq))?;
-        super::posted_in(bytes.as_ref().map(redb::AccessGuard::value))
+        super::posted_in(self.log.get(origin, seq)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
 //! only fetches and keeps their states. Called by the committer, and by a rebuild, which may be of some views only.
 
+mod cache;
 mod clear;
 mod cluster;
 mod erase;
@@ -8,8 +9,9 @@ mod messages;
 mod people;
 mod rooms;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
+use bytes::Bytes;
 use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
@@ -19,11 +21,15 @@ use starling_protocol::{
     merge::room::{self, QuickRoomState},
 };
 
+pub use self::cache::PostCache;
 use super::{
     Change, StoreError,
     digests::DigestBook,
     folds::{FoldCache, HeadsWriter},
+    log::LogWriter,
+    message_ids::MessageIdsWriter,
     names::NamesWriter,
+    places::PlacesWriter,
     records::RecordsWriter,
     scrub, tables,
     view_set::ViewSet,
@@ -35,20 +41,20 @@ pub type QuickMessage = (RoomId, ListedMessage);
 /// All tables that events change, open in one transaction.
 pub struct Tables<'txn> {
     meta: Table<'txn, &'static str, u64>,
-    log: Table<'txn, &'static [u8; 32], &'static [u8]>,
+    log: LogWriter<'txn>,
     /// The log's vector and its folds.
     pub(super) heads: HeadsWriter<'txn>,
-    scopes: Table<'txn, &'static [u8], u64>,
+    places: PlacesWriter<'txn>,
     rooms: Table<'txn, &'static [u8; 10], &'static [u8]>,
-    timeline: Table<'txn, &'static [u8; 50], ()>,
-    messages: Table<'txn, &'static [u8; 33], &'static [u8]>,
-    message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
+    messages: MessageIdsWriter<'txn>,
     /// The shown names of guests.
     pub names: NamesWriter<'txn>,
     /// Users and member rooms.
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
+    /// What posts ask about their rooms and senders.
+    pub(super) cache: RefCell<PostCache>,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
     /// The views that are written; the others are only read.
     views: ViewSet,
@@ -64,7 +70,6 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::QUICK_ROOMS)?;
     transaction.open_table(tables::TIMELINE)?;
     transaction.open_table(tables::MESSAGES)?;
-    transaction.open_table(tables::MESSAGE_IDS)?;
     transaction.open_table(tables::NAME_CLAIMS)?;
     transaction.open_table(tables::NAME_GROUPS)?;
     transaction.open_table(tables::RECORDS)?;
@@ -79,7 +84,6 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::QUICK_ROOMS)?;
     transaction.delete_table(tables::TIMELINE)?;
     transaction.delete_table(tables::MESSAGES)?;
-    transaction.delete_table(tables::MESSAGE_IDS)?;
     transaction.delete_table(tables::NAME_CLAIMS)?;
     transaction.delete_table(tables::NAME_GROUPS)?;
     transaction.delete_table(tables::RECORDS)?;
@@ -93,17 +97,16 @@ impl<'txn> Tables<'txn> {
     pub fn open(transaction: &'txn WriteTransaction, folds: &FoldCache) -> Result<Self, StoreError> {
         Ok(Self {
             meta: transaction.open_table(tables::META)?,
-            log: transaction.open_table(tables::LOG)?,
+            log: LogWriter::open(transaction)?,
             heads: HeadsWriter::open(transaction, folds)?,
-            scopes: transaction.open_table(tables::SCOPES)?,
+            places: PlacesWriter::open(transaction)?,
             rooms: transaction.open_table(tables::QUICK_ROOMS)?,
-            timeline: transaction.open_table(tables::TIMELINE)?,
-            messages: transaction.open_table(tables::MESSAGES)?,
-            message_ids: transaction.open_table(tables::MESSAGE_IDS)?,
+            messages: MessageIdsWriter::open(transaction)?,
             names: NamesWriter::open(transaction)?,
             records: RecordsWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
+            cache: RefCell::default(),
             to_rewrite: transaction.open_table(tables::TO_REWRITE)?,
             views: ViewSet::ALL,
             erased: false,
@@ -117,23 +120,26 @@ impl<'txn> Tables<'txn> {
         self.records.write_only(views);
     }
 
-    /// Writes the digests and the vector, before the transaction is committed; returns the value that it adds to each shard.
+    /// Writes what was kept until now, before the transaction is committed; returns the value that it adds to the digest of
+    /// each shard.
     pub fn flush(&mut self) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         if std::mem::take(&mut self.erased) {
             let before = self.meta.get(scrub::ERASED)?.map_or(0, |count| count.value());
             self.meta.insert(scrub::ERASED, before + 1)?;
         }
+        self.log.flush()?;
         self.heads.flush()?;
+        self.messages.flush()?;
+        self.places.flush()?;
+        self.names.flush(&mut self.book)?;
         self.book.flush(&mut self.digests)
     }
 
     /// Appends an event to the log; it must be the next of its origin.
     pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
-        let key = tables::log_key(event.origin, event.seq);
-        if self.log.insert(&key, &event.encoded()[..])?.is_some() {
-            return Err(StoreError::Corrupt(format!("{}:{} was there already", event.origin, event.seq)));
-        }
-        self.heads.set(event.origin, event.seq)
+        self.log.append(event)?;
+        self.heads.set(event.origin, event.seq);
+        Ok(())
     }
 
     /// Appends and applies an event, unless the log holds it: it was committed before a crash.
@@ -143,7 +149,8 @@ impl<'txn> Tables<'txn> {
             return Ok(());
         }
         if event.seq != head.next() {
-            let what = format!("the journal goes on at {}:{}, and the log ends at {head}", event.origin, event.seq);
+            let what =
+                format!("the journal goes on at {}:{}, and the log ends at {head}", event.origin, event.seq);
             return Err(StoreError::Corrupt(what));
         }
         let kept = self.stub_if_deleted(event)?;
@@ -154,12 +161,18 @@ impl<'txn> Tables<'txn> {
     /// Applies an event of the log to the views; returns the messages of quick rooms that are newly listed, have
     /// moved, or have another listed id.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
-        self.index_scope(&event.scope, event)?;
+        let listed = self.apply_to_views(event)?;
+        self.cache.get_mut().applied(&event.body);
+        Ok(listed)
+    }
+
+    fn apply_to_views(&mut self, event: &Event) -> Result<Vec<QuickMessage>, StoreError> {
+        self.index_scope(&event.scope, event);
         self.heads.keep_fold(event)?;
         // A resume reads the user's own scope, so it must also find what others write about them.
         let touched = event.body.other_scopes();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
-            self.index_scope(scope, event)?;
+            self.index_scope(scope, event);
             self.index_mention(scope, event)?;
         }
         if self.views == ViewSet::ALL {
@@ -190,14 +203,10 @@ impl<'txn> Tables<'txn> {
         Ok(Vec::new())
     }
 
-    fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
-        if self.views != ViewSet::ALL {
-            return Ok(());
+    fn index_scope(&mut self, scope: &Scope, event: &Event) {
+        if self.views == ViewSet::ALL {
+            self.places.index(&mut self.book, scope, event);
         }
-        let key = tables::scope_key(scope, event.origin, event.seq);
-        self.scopes.insert(&key[..], event.hlc.0)?;
-        self.book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());
-        Ok(())
     }
 
     /// Whether the quick room exists.
@@ -218,9 +227,9 @@ impl<'txn> Tables<'txn> {
 }
 
 /// Decodes the message in a log entry that the views call a message.
-pub fn posted_in(bytes: Option<&[u8]>) -> Result<MessagePosted, StoreError> {
-    let bytes = bytes.ok_or_else(|| StoreError::Corrupt("a listed message is not in the log".into()))?;
-    match Event::decode(bytes.to_vec().into())?.body {
+fn posted_in(event: Option<Bytes>) -> Result<MessagePosted, StoreError> {
+    let event = event.ok_or_else(|| StoreError::Corrupt("a listed message is not in the log".into()))?;
+    match Event::decode(event)?.body {
         EventBody::MessagePosted(posted) => Ok(posted),
         _ => Err(StoreError::Corrupt("a listed message is another event in the log".into())),
     }

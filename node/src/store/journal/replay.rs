@@ -20,7 +20,10 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be read, or a record is damaged that was whole once.
-    pub fn open(file: Box<dyn StorageBackend>, Start { epoch, key }: Start) -> Result<(Self, Tail), JournalError> {
+    pub fn open(
+        file: Box<dyn StorageBackend>,
+        Start { epoch, key }: Start,
+    ) -> Result<(Self, Tail), JournalError> {
         let length = file.len()?;
         let read = usize::try_from(length.min(BYTES_MAX)).unwrap_or_default();
         let mut bytes = vec![0; read];

@@ -1,6 +1,7 @@
 //! Migrations of old stores: stubs keep no content, and no event is longer than the limit.
 
 use bytes::Bytes;
+use redb::ReadableDatabase;
 use starling_protocol::{
     Pos, Seq, UserId, codec,
     event::{
@@ -185,4 +186,30 @@ fn nodes_that_were_forgotten_before_an_upgrade_are_forgotten_after_it() {
     store.rebuild(|_| ()).unwrap();
     assert_eq!(store.snapshot().unwrap().scopes, migrated);
     store.verify().unwrap();
+}
+
+/// Promise 12: a store of version 12 lists the same messages after its upgrade, and its two tables of ids are gone.
+#[test]
+fn the_tables_of_ids_of_version_12_become_one() {
+    let (store, mut committer) = with_room();
+    let posts = [post(ROOM, 1, 5, "a"), post(ROOM, 2, 5, "b"), post(OTHER_ROOM, 1, 3, "c")];
+    committer.commit(2_000, 1, &posts).unwrap();
+    let (digests, shown) = (store.snapshot().unwrap().scopes, listed(&store));
+    let old = ["messages", "message_ids"].map(redb::TableDefinition::<&[u8; 16], &[u8]>::new);
+    let transaction = store.db.begin_write().unwrap();
+    for table in old {
+        transaction.open_table(table).unwrap().insert(&[1; 16], &b"old"[..]).unwrap();
+    }
+    transaction.delete_table(tables::MESSAGES).unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 12).unwrap();
+    transaction.commit().unwrap();
+    migrated(&store).unwrap();
+    assert_eq!((store.snapshot().unwrap().scopes, listed(&store)), (digests, shown));
+    store.verify().unwrap();
+    let transaction = store.db.begin_read().unwrap();
+    assert!(old.iter().all(|table| transaction.open_table(*table).is_err()));
+    drop(transaction);
+    // A post sent again is found.
+    let again = committer.commit(3_000, 1, &posts).unwrap();
+    assert!(again.own.is_none(), "{:?}", again.results);
 }
