@@ -136,12 +136,11 @@ impl<'txn> NamesWriter<'txn> {
         guest: GuestId,
         (one, other): (Hlc, Hlc),
     ) -> Result<(), StoreError> {
-        let (key, first) = match self.known(room, name, guest) {
-            Some(known) => (known.key, Some(known.first)),
-            None => {
-                let key = tables::guest_name_key(room, name);
-                (key, get(&self.claims, &tables::name_claim_key(key, guest))?)
-            }
+        let (key, first) = if let Some(known) = self.known(room, name, guest) {
+            (known.key, Some(known.first))
+        } else {
+            let key = tables::guest_name_key(room, name);
+            (key, get(&self.claims, &tables::name_claim_key(key, guest))?)
         };
         let span = OverlapGroup::span(guest, first, one, other);
         if first != Some(span.start) || !self.extend_last_group(room, key, span)? {

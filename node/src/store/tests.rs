@@ -220,7 +220,7 @@ fn every_falsified_view_is_found_and_mended() {
             // The state of another message.
             let mut messages = transaction.open_table(tables::MESSAGES)?;
             let state = messages.first()?.map(|(_, state)| state.value().to_vec()).unwrap_or_default();
-            let last = messages.last()?.map(|(key, _)| *key.value()).unwrap_or([0; 33]);
+            let last = messages.last()?.map_or([0; 33], |(key, _)| *key.value());
             messages.insert(&last, &state[..])?;
             Ok(())
         },
