@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use common::{Limit, Report};
-use starling_node::store::{Committer, Op, STEPS, Step, Store, StoreError, ViewSet};
+use starling_node::store::{CACHE_BYTES, Committer, Op, STEPS, Step, Store, StoreError, ViewSet};
 use starling_protocol::event::{ReadMarked, SettingsChanged};
 use starling_protocol::{
     Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NodeId,
@@ -68,7 +68,7 @@ fn steps(all_views: bool) -> Vec<Step> {
 /// Prints the progress, then the seconds that it took and the digest of all views.
 fn migrate(file: &Path, all_views: bool) -> ExitCode {
     let began = Instant::now();
-    let opened = Store::open_file_with(file, &steps(all_views), &mut |progress| {
+    let opened = Store::open_file_with(file, CACHE_BYTES, &steps(all_views), &mut |progress| {
         println!("{} {}", progress.done, progress.total);
     });
     let seconds = began.elapsed().as_secs_f64();
@@ -106,7 +106,8 @@ fn measure(options: &Options, report: &mut Report) {
     check(report, &run, &digest, "the migration that was killed");
     note_resumption(report, &run);
     report.note("seconds of the start after kill -9 halfway", run.seconds);
-    let store = Store::open_file_with(&killed, &steps(false), &mut |_| ()).expect("it is migrated");
+    let store =
+        Store::open_file_with(&killed, CACHE_BYTES, &steps(false), &mut |_| ()).expect("it is migrated");
     if let Err(error) = store.verify() {
         report.broken(format!("the store is not sound: {error}"));
     }

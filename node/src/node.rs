@@ -37,7 +37,7 @@ pub use self::{
 use self::{start_mode::StartMode, starting::Starting};
 use crate::{
     cluster::{CertificateError, EndRefill, KeyError, NoCommonVersion},
-    config::{Config, ConfigError, openable},
+    config::{Config, ConfigError, StorageConfig, openable},
     control::{ControlServer, LeaveRequest, MemberCommands, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
@@ -160,7 +160,7 @@ impl Node {
         let identity =
             old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
         let identity = if let StartMode::Refill = mode { identity.into_refilling() } else { identity };
-        let space = DiskSpace::new(config.storage_reserve_bytes);
+        let space = DiskSpace::new(config.storage.reserve_bytes);
         let mut starting = Starting::new(
             &config,
             identity.node().to_string(),
@@ -176,7 +176,7 @@ impl Node {
             space: space.clone(),
             refill: identity.is_refilling().then(|| refill_recorder(&dir)),
             open_store: Box::new(|cluster| {
-                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster, &mut starting)
+                open_store(&dir, mode, &identity, config.storage, cluster, &mut starting)
             }),
             save_members: {
                 let dir = dir.clone();
@@ -276,7 +276,7 @@ fn open_store(
     dir: &DataDir,
     mode: StartMode,
     identity: &Identity,
-    reserve: u64,
+    storage: StorageConfig,
     cluster: Option<&ClusterHandle>,
     starting: &mut Starting<'_>,
 ) -> Result<Store, StartError> {
@@ -307,13 +307,17 @@ fn open_store(
     }
     // Opening the store locks it, so that what follows never happens to a running node.
     // A migration may take minutes, in which this thread does nothing else.
-    let open = || Store::open_file_with(&file, STEPS, &mut |progress| starting.on_progress(progress));
+    let open = || {
+        Store::open_file_with(&file, storage.cache_bytes, STEPS, &mut |progress| {
+            starting.on_progress(progress)
+        })
+    };
     let store = block_in_place(open).map_err(|error| StartError::store(&file, error))?;
     if !identity.had_store() || identity.cluster != new.cluster {
         dir.write_identity(&new.with_store())?;
     }
     // On a full disk it is left to the erasure task.
-    if free_bytes(&file).is_ok_and(|free| free >= reserve.saturating_add(SCRUB_STEP_BYTES)) {
+    if free_bytes(&file).is_ok_and(|free| free >= storage.reserve_bytes.saturating_add(SCRUB_STEP_BYTES)) {
         scrub(&store).map_err(|error| StartError::store(&file, error))?;
     }
     Ok(store)

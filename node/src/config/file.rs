@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use starling_web::service::RegistrationMode;
 
-use super::{ConfigError, LogFormat, auth::AuthFile, limits::LimitsFile, listen};
+use super::{ConfigError, LogFormat, auth::AuthFile, limits::LimitsFile, listen, storage::StorageFile};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub struct File {
     pub limits: LimitsFile,
     pub metrics: Metrics,
     pub durability: Durability,
-    pub storage: Storage,
+    pub storage: StorageFile,
     pub cluster: Cluster,
 }
 
@@ -71,13 +71,6 @@ pub struct Metrics {
 pub struct Durability {
     pub copies: Option<u64>,
     pub wait_ms: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Storage {
-    pub reserve_mib: Option<u64>,
-    pub scrub_after_s: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

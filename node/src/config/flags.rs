@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use starling_web::service::RegistrationMode;
 
-use super::{LogFormat, auth::AuthFlags, limits::LimitFlags, listen};
+use super::{LogFormat, auth::AuthFlags, limits::LimitFlags, listen, storage::StorageFlags};
 
 /// Starling: a self-hosted chat server in one binary.
 #[derive(Debug, Parser)]
@@ -215,12 +215,9 @@ pub struct ServeFlags {
     /// Time to wait for these copies, in milliseconds; the ack says how many there are [default: 200].
     #[arg(long, env = "STARLING_DURABILITY_WAIT_MS", value_name = "MS")]
     pub durability_wait_ms: Option<u64>,
-    /// Free MiB of the disk reserved for replication; below it, writes of users are refused [default: 256].
-    #[arg(long, env = "STARLING_STORAGE_RESERVE_MIB", value_name = "MIB")]
-    pub storage_reserve_mib: Option<u64>,
-    /// Seconds that deleted text may stay in free pages of the store's file [default: 43200].
-    #[arg(long, env = "STARLING_STORAGE_SCRUB_AFTER_S", value_name = "S")]
-    pub storage_scrub_after_s: Option<u64>,
+    /// The store.
+    #[command(flatten)]
+    pub storage: StorageFlags,
     /// Begin as a new node with an empty store, if the store was lost; refused if there is a store.
     #[arg(long)]
     pub fresh: bool,

@@ -12,6 +12,7 @@ mod listen;
 mod public_url;
 mod secret;
 mod secret_strength;
+mod storage;
 mod watched_file;
 
 use std::{
@@ -40,6 +41,7 @@ pub use self::{
     },
     listen::{openable, remote_address},
     secret::{ClusterSecret, ClusterSecrets, SECRET_CHARS_MIN},
+    storage::StorageConfig,
     watched_file::WatchedFile,
 };
 
@@ -53,10 +55,6 @@ const CONNECTIONS_PER_ADDRESS_DIVISOR: u64 = 3;
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
 pub const DURABILITY_WAIT_MS: u64 = 200;
-/// Default of `storage.reserve_mib`.
-const RESERVE_MIB: u64 = 256;
-/// Default of `storage.scrub_after_s`: deleted text is gone within 24 hours.
-const SCRUB_AFTER_S: u64 = 43_200;
 
 /// The settings of a node, validated.
 #[derive(Clone, Debug)]
@@ -83,10 +81,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// When posts are acknowledged.
     pub durability: DurabilityConfig,
-    /// Free bytes of the disk reserved for replication, erasure and revocation; other writes are refused below.
-    pub storage_reserve_bytes: u64,
-    /// How long deleted text may stay in free pages of the store's file.
-    pub scrub_after: Duration,
+    /// The section `[storage]`.
+    pub storage: StorageConfig,
     /// Whether to begin with an empty store if the old one was lost.
     pub fresh: bool,
     /// The cluster; `None` for a lone node.
@@ -192,11 +188,6 @@ impl Config {
             0..=1_000_000,
             "0 to 1000000",
         )?;
-        let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
-        let reserve_mib = in_range("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
-        let scrub_after_s =
-            flags.storage_scrub_after_s.or(file.storage.scrub_after_s).unwrap_or(SCRUB_AFTER_S);
-        let scrub_after_s = in_range("storage.scrub_after_s", scrub_after_s, 1..=82_800, "1 to 82800")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(DURABILITY_WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
@@ -217,8 +208,7 @@ impl Config {
                     .unwrap_or(1),
                 wait_ms: in_range("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
             },
-            storage_reserve_bytes: reserve_mib * 1024 * 1024,
-            scrub_after: Duration::from_secs(scrub_after_s),
+            storage: StorageConfig::resolve(&flags.storage, &file.storage)?,
             fresh: flags.fresh,
             cluster,
         })

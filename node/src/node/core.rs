@@ -121,7 +121,7 @@ impl Core {
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let mut background = attach_cluster(cluster.as_mut(), &store, start.save_members, &metrics, &space)?;
-        let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
+        let scrub = Scrubbing { space: space.clone(), after: config.storage.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.writer.clone());
         presence.attach(Arc::clone(&store), writer.clone());
         let (driver_task, driver) = Driver::new(DriverParts {

@@ -79,8 +79,8 @@ use self::{
 
 use crate::data_dir::create_private_file;
 
-/// Bytes of pages that redb keeps in memory. Hot pages of a busy node fit; its default is 1 GiB.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of pages that redb keeps in memory, unless the caller says another number.
+pub const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why a store cannot be opened, read or written.
 #[derive(Debug, Error)]
@@ -170,13 +170,14 @@ impl Store {
     /// Opens the store in a file, or makes it. An empty file counts as missing: it is left of a store that was never
     /// written.
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
-        Self::open_file_with(path, STEPS, &mut |_| ())
+        Self::open_file_with(path, CACHE_BYTES, STEPS, &mut |_| ())
     }
 
-    /// Works as [`Store::open_file`], with the migrations of some version: [`STEPS`], or those of a later one in tests.
+    /// Works as [`Store::open_file`], with so many bytes of pages in memory, and the migrations of some version: [`STEPS`], or those of a later one in tests.
     /// `progress` is called again and again while views are derived, when this process already holds the file's lock.
     pub fn open_file_with(
         path: &Path,
+        cache_bytes: usize,
         steps: &[Step],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, StoreError> {
@@ -193,7 +194,7 @@ impl Store {
                 }
                 Err(error) => return Err(StoreError::from_io(error)),
             }
-            let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
+            let database = Database::builder().set_cache_size(cache_bytes).open(path);
             let journal = || open_journal(&journal_path(path));
             Self::opened(database, journal, Some(path.to_owned()), steps, progress)
         })

@@ -44,7 +44,7 @@ fn user(n: u64) -> Scope {
 /// Opens a store with all steps and one more. The process is killed after some reports of progress.
 fn migrated(path: &Path, step: Step, reports_max: usize) -> Result<(Store, Vec<Progress>), StoreError> {
     let (steps, mut reports) = ([STEPS, &[step]].concat(), Vec::new());
-    let store = Store::open_file_with(path, &steps, &mut |progress| {
+    let store = Store::open_file_with(path, CACHE_BYTES, &steps, &mut |progress| {
         assert!(reports.len() < reports_max, "killed");
         reports.push(progress);
     })?;
@@ -112,7 +112,7 @@ fn a_further_step_after_an_interruption_makes_one_rebuild_of_all() {
     let before = filled(&path);
     assert!(migrated(&path, READ_MARKS, 4).is_err());
     let steps = [STEPS, &[READ_MARKS, Step::rebuild(ViewSet::QUICK_ROOMS)]].concat();
-    let store = Store::open_file_with(&path, &steps, &mut |_| ()).unwrap();
+    let store = Store::open_file_with(&path, CACHE_BYTES, &steps, &mut |_| ()).unwrap();
     assert_eq!((store.digest().unwrap(), store.vector().unwrap()), before);
     store.verify().unwrap();
     drop(store);
@@ -200,7 +200,7 @@ fn events_of_kinds_that_became_known_are_applied() {
         let steps = [STEPS, &[learn, Step::rebuild(ViewSet::QUICK_ROOMS)]].concat();
         for store in [
             migrated(&copy, learn, usize::MAX).unwrap().0,
-            Store::open_file_with(&further, &steps, &mut |_| ()).unwrap(),
+            Store::open_file_with(&further, CACHE_BYTES, &steps, &mut |_| ()).unwrap(),
         ] {
             assert_eq!(store.snapshot().unwrap().scopes, known);
             store.verify().unwrap();
