@@ -37,6 +37,8 @@ const UMASK: Mode = Mode::RWXG.union(Mode::RWXO);
 
 fn main() -> ExitCode {
     rustix::process::umask(UMASK);
+    // Memory that is used sparsely, such as that of many idle sessions, would take whole huge pages. Not all kernels have the switch.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let Flags { command, serve } = match Flags::from_process() {
         Ok(flags) => flags,
         // Exits with 0 after `--help` and `--version`, and with 2 where a subcommand is missing.

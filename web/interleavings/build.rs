@@ -6,14 +6,18 @@ use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 /// The code under check, by the module that it becomes.
 const MODULES: &[(&str, &str)] = &[
     ("lane", "../src/lane.rs"),
+    ("frame", "../src/lane/frame.rs"),
+    ("position", "../src/lane/position.rs"),
     ("ready_set", "../src/lane/ready_set.rs"),
     ("wire", "../src/lane/wire.rs"),
     ("lane_set", "../src/session/account/lane_set.rs"),
     ("delivery", "../src/session/delivery.rs"),
+    ("visibility", "../src/session/visibility.rs"),
     ("write_half", "../src/session/write_half.rs"),
     ("run", "../src/session/group/run.rs"),
     ("reader", "../src/session/group/reader.rs"),
     ("sessions", "src/sessions.rs"),
+    ("groups", "src/groups.rs"),
 ];
 
 /// A bug, put into one module by replacing a piece of text that occurs once.
@@ -40,9 +44,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "readiness_checked_before_insertion",
         module: "lane",
-        replace: "        write(&subscription.lane.ready_sets).insert(",
-        with: "        let early = subscription.end() > subscription.position;\n        \
-               write(&subscription.lane.ready_sets).insert(",
+        replace: "        write(&subscription.position.lane.ready_sets)\n            .insert(",
+        with: "        let early = !subscription.is_at_end();\n        \
+               write(&subscription.position.lane.ready_sets)\n            .insert(",
     },
     Mutant {
         name: "own_origin_set_after_publishing",
@@ -65,11 +69,30 @@ const MUTANTS: &[Mutant] = &[
         with: "wait_for(|point| point.number >= push_begun.min(0))",
     },
     Mutant {
+        name: "end_counted_after_the_frames_are_found",
+        module: "lane",
+        replace: "            self.end.store(ring.end(), Ordering::Release);\n            ring.end()\n        };",
+        with: "            ring.end()\n        };\n        self.end.store(next, Ordering::Release);",
+    },
+    Mutant {
         name: "end_read_before_lending",
         module: "reader",
-        replace: "        *self.state() = State::Lent(progress);",
-        with: "        let is_behind = lane_end() > position;\n        *self.state() = State::Lent(progress);",
+        replace: "        // Looked at with the lock held",
+        with: "        drop(state);\n        let is_at_end = self.state().is_at_end(None);\n        let mut state = self.state();\n        //",
     },
+    Mutant {
+        name: "cursor_beyond_another_lane",
+        module: "reader",
+        replace: "(is_quick || cursor.is_some()) && state.is_at_end(Some(position))",
+        with: "is_quick || cursor.is_some()",
+    },
+    Mutant {
+        name: "own_lane_not_looked_at",
+        module: "reader",
+        replace: "own_lane.is_at_end() && run.is_plain()",
+        with: "run.is_plain()",
+    },
+    Mutant { name: "written_to_after_leaving", module: "reader", replace: "        room.leave();", with: "" },
     Mutant {
         name: "reader_returned_without_a_wake",
         module: "reader",
@@ -79,8 +102,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lent_and_kept",
         module: "reader",
-        replace: "        let position = progress.position;",
-        with: "        let position = progress.position;\n        let kept = progress.clone();",
+        replace: "            return Some(progress);",
+        with: "            state.holder = Holder::Lent(progress.clone());\n            return Some(progress);",
     },
     Mutant {
         name: "begun_frame_forgotten",
@@ -100,21 +123,15 @@ const MUTANTS: &[Mutant] = &[
 /// Further changes that a mutant needs to take effect.
 const ALSO: &[Mutant] = &[
     Mutant {
-        name: "lent_and_kept",
-        module: "reader",
-        replace: "{ self.reclaim() } else { None }",
-        with: "{ Some(kept) } else { None }",
-    },
-    Mutant {
         name: "end_read_before_lending",
         module: "reader",
-        replace: "        if lane_end() > position {",
-        with: "        if is_behind {",
+        replace: "        if !state.is_at_end(None) {",
+        with: "        if !is_at_end {",
     },
     Mutant {
         name: "readiness_checked_before_insertion",
         module: "lane",
-        replace: "        if subscription.end() > subscription.position {",
+        replace: "        if !subscription.is_at_end() {",
         with: "        if early {",
     },
     Mutant {
@@ -136,7 +153,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (module, source) in MODULES {
             let path = folder.join(format!("{module}.rs"));
             fs::write(&path, mutated(variant, module, &fs::read_to_string(source)?)?)?;
-            if !["ready_set", "wire"].contains(module) {
+            if !["frame", "position", "ready_set", "wire"].contains(module) {
                 let path = path.to_str().ok_or("the path of the build is not UTF-8")?;
                 writeln!(variants, "#[path = {path:?}] pub mod {module};")?;
             }

@@ -2,8 +2,10 @@
 //! its sessions; a session holds a position in it. A push never waits: a session that is slower than the ring gets
 //! [`Lagged`].
 //!
-//! `web/interleavings` model-checks this file, [`ReadySet`] and the account session's lane set.
+//! `web/interleavings` model-checks this file, [`ReadySet`], [`Position`] and the account session's lane set.
 
+mod frame;
+mod position;
 mod ready_set;
 #[cfg(test)]
 mod tests;
@@ -14,10 +16,9 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use bytes::Bytes;
-use starling_protocol::{Hlc, OriginId, RoomId, UserId, VersionVector};
+use starling_protocol::{OriginId, RoomId, UserId, VersionVector};
 
-pub use self::ready_set::ReadySet;
+pub use self::{frame::Frame, position::Position, ready_set::ReadySet};
 use crate::sync::{
     AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, watch,
 };
@@ -58,46 +59,6 @@ impl From<UserId> for LaneKey {
     }
 }
 
-/// A frame for every session that follows a lane.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// The number of its commit; [`Frame::EPHEMERAL`] if it was never logged.
-    pub commit: u64,
-    /// The stamp of the message, or of the change to a message.
-    pub hlc: Hlc,
-    /// The text frame with its JSON, shared, as it goes over the wire. Empty for [`Frame::invalidate`].
-    pub wire: Bytes,
-    /// The user who acted: sessions of users who blocked them leave the frame out.
-    pub from: Option<UserId>,
-}
-
-impl Frame {
-    /// The commit number of frames outside of the log (typing, presence): no replay brings them back.
-    pub const EPHEMERAL: u64 = u64::MAX;
-
-    /// A frame that every session in its lane sends.
-    pub fn new(commit: u64, hlc: Hlc, text: impl AsRef<str>) -> Self {
-        Self { commit, hlc, wire: wire::text(text.as_ref()), from: None }
-    }
-
-    /// Returns the JSON text, in UTF-8.
-    pub fn payload(&self) -> &[u8] {
-        wire::payload(&self.wire)
-    }
-
-    /// A frame that isn't sent, but makes each session read again what it knows about the lane's user or room. In the lane of
-    /// a user: the account and its session, the user's rooms, blocks and profile. In the lane of a room: the room, which
-    /// differs for each member (`room` frames).
-    pub fn invalidate(commit: u64) -> Self {
-        Self { commit, hlc: Hlc::default(), wire: Bytes::new(), from: None }
-    }
-
-    /// Returns whether this is a frame of [`Frame::invalidate`].
-    pub fn is_invalidation(&self) -> bool {
-        self.wire.is_empty()
-    }
-}
-
 /// The lane no longer holds the frame at the session's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lagged;
@@ -123,6 +84,8 @@ impl Ring {
 #[derive(Debug)]
 pub struct Lane {
     ring: RwLock<Ring>,
+    /// The number of the next frame. It grows with the ring, so whoever has found a frame there finds it counted here.
+    end: AtomicU64,
     /// The number of the next frame; sessions that follow one lane wait for it to grow.
     next: watch::Sender<u64>,
     /// The ready sets of sessions that follow several lanes, by their ids.
@@ -140,7 +103,17 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl Lane {
     fn new() -> Self {
-        Self { ring: RwLock::default(), next: watch::Sender::new(0), ready_sets: RwLock::default() }
+        Self {
+            ring: RwLock::default(),
+            end: AtomicU64::new(0),
+            next: watch::Sender::new(0),
+            ready_sets: RwLock::default(),
+        }
+    }
+
+    /// Returns the number of the next frame to be pushed.
+    fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
     }
 
     /// Appends frames and wakes the sessions once. The frames of one push stay in the ring together: a session that has
@@ -163,6 +136,7 @@ impl Lane {
                 ring.bytes -= frame.wire.len();
                 ring.first += 1;
             }
+            self.end.store(ring.end(), Ordering::Release);
             ring.end()
         };
         // Pushes may overlap, so the end of an earlier one may come later: the number never goes back.
@@ -278,17 +252,17 @@ impl Lanes {
         let lane = Arc::clone(&entry.lane);
         drop(lanes);
         let next = lane.next.subscribe();
-        let position = *next.borrow();
-        Subscription { lanes: Arc::clone(self), key, lane, next, position, ready_set: None }
+        Subscription { lanes: Arc::clone(self), key, next, position: Position::at_end(lane), ready_set: None }
     }
 
     /// Takes a position at the end of a lane, and has later pushes mark the lane in `ready_set`.
     pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, ready_set: &ReadySet) -> Subscription {
         let mut subscription = self.subscribe(key);
-        write(&subscription.lane.ready_sets).insert(ready_set.id(), (ready_set.clone(), subscription.key));
+        write(&subscription.position.lane.ready_sets)
+            .insert(ready_set.id(), (ready_set.clone(), subscription.key));
         subscription.ready_set = Some(ready_set.id());
         // Checked after the insertion, because a push between `subscribe` and the insertion has marked nothing.
-        if subscription.end() > subscription.position {
+        if !subscription.is_at_end() {
             ready_set.mark(subscription.key);
         }
         subscription
@@ -300,9 +274,8 @@ impl Lanes {
 pub struct Subscription {
     lanes: Arc<Lanes>,
     key: LaneKey,
-    lane: Arc<Lane>,
     next: watch::Receiver<u64>,
-    position: u64,
+    position: Position,
     /// The id of the set in which pushes mark the lane.
     ready_set: Option<usize>,
 }
@@ -312,29 +285,40 @@ impl Subscription {
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn changed(&mut self) {
-        let position = self.position;
+        let position = self.position.get();
         // The sender lives as long as the lane, which this holds.
         let _ = self.next.wait_for(|next| *next > position).await;
     }
 
     /// Returns the number of the next frame to take.
     pub fn position(&self) -> u64 {
-        self.position
+        self.position.get()
+    }
+
+    /// Returns the position, to share it.
+    pub fn shared_position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Returns whether all frames were taken.
+    pub fn is_at_end(&self) -> bool {
+        self.position.is_at_end()
     }
 
     /// Returns the number of the next frame to be pushed.
     pub fn end(&self) -> u64 {
-        *self.next.borrow()
+        self.position.lane.end()
     }
 
     /// Appends up to `max` frames to `into` and moves the position past them. Returns the lane's end.
     pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<u64, Lagged> {
-        let ring = read(&self.lane.ring);
-        let passed = self.position.checked_sub(ring.first).ok_or(Lagged)?;
+        let ring = read(&self.position.lane.ring);
+        let position = self.position.get();
+        let passed = position.checked_sub(ring.first).ok_or(Lagged)?;
         let skip = usize::try_from(passed).map_err(|_| Lagged)?;
         let before = into.len();
         into.extend(ring.frames.iter().skip(skip).take(max).cloned());
-        self.position += (into.len() - before) as u64;
+        self.position.set(position + (into.len() - before) as u64);
         Ok(ring.end())
     }
 
@@ -350,16 +334,11 @@ impl Subscription {
         Ok((end, point))
     }
 
-    /// Moves the position forward: somebody else has taken the frames before it.
-    pub fn advance_to(&mut self, position: u64) {
-        self.position = self.position.max(position);
-    }
-
     /// Moves the position to the lane's end. Returns whether that skips ephemeral frames, which no replay brings back.
     pub fn skip_to_end(&mut self) -> bool {
-        let ring = read(&self.lane.ring);
-        let ephemeral_skipped = ring.ephemeral_end > self.position;
-        self.position = ring.end();
+        let ring = read(&self.position.lane.ring);
+        let ephemeral_skipped = ring.ephemeral_end > self.position.get();
+        self.position.set(ring.end());
         ephemeral_skipped
     }
 }
@@ -367,7 +346,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(ready_set) = self.ready_set {
-            write(&self.lane.ready_sets).remove(&ready_set);
+            write(&self.position.lane.ready_sets).remove(&ready_set);
         }
         let mut lanes = self.lanes.lanes();
         if let Some(entry) = lanes.get_mut(&self.key) {

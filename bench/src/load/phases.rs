@@ -106,6 +106,7 @@ pub(super) fn new_state(plan: &Plan, room_ids: &[String]) -> State {
                 node: place.node,
                 ring_at: 0,
                 greatest: Pos::NONE,
+                newest: Pos::NONE,
                 cursor: None,
                 welcomed: false,
                 resync: None,

@@ -25,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) ring_at: u64,
     /// The greatest `pos` that was received or acked.
     pub(crate) greatest: Pos,
+    /// The greatest `pos` that was received live or replayed. An ack may come before messages that were posted earlier.
+    pub(crate) newest: Pos,
     /// The last resume cursor.
     pub(crate) cursor: Option<String>,
     /// Whether this connection has had its `welcome`.
@@ -209,7 +211,7 @@ impl State {
                     let figures = &mut self.nodes[self.live[guest].node];
                     figures.delivery.record_ns(now_ns.saturating_sub(message.due_ns));
                 }
-                if read.pos < self.live[guest].greatest {
+                if read.pos < self.live[guest].newest {
                     self.notes.inversions += 1;
                 }
             }
@@ -221,6 +223,10 @@ impl State {
             }
         }
         self.raise(guest, read.pos);
+        let newest = &mut self.live[guest].newest;
+        if *newest < read.pos {
+            *newest = read.pos;
+        }
     }
 
     fn take_ack(&mut self, guest: usize, frame: &[u8], incoming: &Incoming<'_>, now_ns: u64) {

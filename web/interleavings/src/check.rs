@@ -73,7 +73,22 @@ fn overlapping_pushes_leave_no_session_asleep() {
 
 #[test]
 fn a_session_that_lends_its_socket_misses_nothing() {
-    assert_passes("lent socket", variants::unchanged::sessions::lent, 2);
+    assert_passes("lent socket", variants::unchanged::groups::lent, 2);
+}
+
+#[test]
+fn a_session_misses_no_frame_that_its_group_has_passed_by() {
+    assert_passes("passed by", variants::unchanged::groups::passed_by, PREEMPTIONS_MAX);
+}
+
+#[test]
+fn a_socket_that_is_lent_to_two_groups_gets_no_cursor_too_early() {
+    assert_passes("lent to two groups", variants::unchanged::groups::lent_to_two, PREEMPTIONS_MAX);
+}
+
+#[test]
+fn a_lent_socket_gets_nothing_of_a_room_that_the_user_has_left() {
+    assert_passes("former member", variants::unchanged::groups::lent_by_a_former_member, PREEMPTIONS_MAX);
 }
 
 #[test]
@@ -109,20 +124,40 @@ fn a_lane_end_that_goes_back_is_found() {
 
 #[test]
 fn an_end_that_is_read_before_the_socket_is_lent_is_found() {
-    assert_mutant_found("lent socket", variants::end_read_before_lending::sessions::lent);
+    assert_mutant_found("lent socket", variants::end_read_before_lending::groups::lent);
 }
 
 #[test]
 fn a_socket_that_is_given_back_without_a_wake_is_found() {
-    assert_mutant_found("lent socket", variants::reader_returned_without_a_wake::sessions::lent);
+    assert_mutant_found("lent socket", variants::reader_returned_without_a_wake::groups::lent);
 }
 
 #[test]
 fn a_socket_that_both_keep_is_found() {
-    assert_mutant_found("lent socket", variants::lent_and_kept::sessions::lent);
+    assert_mutant_found("lent socket", variants::lent_and_kept::groups::lent);
 }
 
 #[test]
 fn a_begun_frame_that_is_forgotten_is_found() {
-    assert_mutant_found("lent socket", variants::begun_frame_forgotten::sessions::lent);
+    assert_mutant_found("lent socket", variants::begun_frame_forgotten::groups::lent);
+}
+
+#[test]
+fn a_lane_end_that_is_counted_late_is_found() {
+    assert_mutant_found("passed by", variants::end_counted_after_the_frames_are_found::groups::passed_by);
+}
+
+#[test]
+fn a_cursor_beyond_another_lane_is_found() {
+    assert_mutant_found("lent to two groups", variants::cursor_beyond_another_lane::groups::lent_to_two);
+}
+
+#[test]
+fn an_own_lane_that_is_not_looked_at_is_found() {
+    assert_mutant_found("former member", variants::own_lane_not_looked_at::groups::lent_by_a_former_member);
+}
+
+#[test]
+fn a_group_that_writes_to_a_former_member_is_found() {
+    assert_mutant_found("former member", variants::written_to_after_leaving::groups::lent_by_a_former_member);
 }

@@ -12,6 +12,7 @@ mod sync;
 #[allow(
     dead_code,
     missing_docs,
+    unused_mut,
     unused_variables,
     clippy::all,
     clippy::pedantic,

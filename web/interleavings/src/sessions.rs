@@ -3,50 +3,44 @@
 
 use std::{
     future::poll_fn,
-    io::{self, IoSlice},
     pin::pin,
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
-    time::Instant,
+    sync::Arc,
 };
 
 use loom::{
     future::block_on,
     thread::{self, JoinHandle},
 };
-use starling_protocol::{CursorOwner, Hlc, NodeId, OriginId, RoomId, UserId, VersionVector};
+use starling_protocol::{Hlc, NodeId, OriginId, RoomId, UserId, VersionVector};
 
 use super::{
     delivery::{Delivery, Marks},
     lane::{CommitPoint, Frame, LaneKey, Lanes, ReadySet, Subscription},
     lane_set::LaneSet,
-    reader::{Progress, Reader},
-    run::Run,
-    write_half::WriteHalf,
 };
 use crate::sync::watch;
 
-const ROOM: RoomId = RoomId([1; 10]);
-const USER: UserId = UserId([1; 16]);
+pub const ROOM: RoomId = RoomId([1; 10]);
+pub const USER: UserId = UserId([1; 16]);
 /// How many commits the writer makes.
-const COMMITS: u64 = 2;
+pub const COMMITS: u64 = 2;
 /// How many frames a session takes at once.
 const TAKE: usize = 1;
 
-fn own_origin() -> OriginId {
+pub fn own_origin() -> OriginId {
     OriginId { node: NodeId([1; 16]), incarnation: 1 }
 }
 
-fn point(number: u64) -> CommitPoint {
+pub fn point(number: u64) -> CommitPoint {
     CommitPoint { number, vector: Arc::new(VersionVector::default()) }
 }
 
-fn lanes() -> Arc<Lanes> {
+pub fn lanes() -> Arc<Lanes> {
     Arc::new(Lanes::new(point(0)))
 }
 
 /// Makes commits, each with one frame in the room.
-fn write(lanes: &Lanes) {
+pub fn write(lanes: &Lanes) {
     for number in 1..=COMMITS {
         lanes.publish_commit(point(number), Some(own_origin()), |lanes| {
             if let Some(lane) = lanes.get(ROOM) {
@@ -64,13 +58,13 @@ fn type_something(lanes: &Lanes) {
 }
 
 /// The threads beside the session.
-struct Others {
+pub struct Others {
     threads: Vec<JoinHandle<()>>,
     done: Arc<watch::Sender<usize>>,
 }
 
 impl Others {
-    fn start(lanes: &Arc<Lanes>, what: &[fn(&Lanes)]) -> Self {
+    pub fn start(lanes: &Arc<Lanes>, what: &[fn(&Lanes)]) -> Self {
         let mut others = Self { threads: Vec::new(), done: Arc::new(watch::Sender::new(0)) };
         for &run in what {
             let lanes = Arc::clone(lanes);
@@ -79,7 +73,7 @@ impl Others {
         others
     }
 
-    fn spawn(&mut self, run: impl FnOnce() + 'static) {
+    pub fn spawn(&mut self, run: impl FnOnce() + 'static) {
         let done = self.done.clone();
         self.threads.push(thread::spawn(move || {
             run();
@@ -91,7 +85,7 @@ impl Others {
     }
 
     /// Waits as a session does. Fails if the others are through and nothing has woken it.
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         let mut done = self.done.subscribe();
         let count = self.threads.len();
         let (mut future, mut all_done) = (pin!(future), pin!(done.wait_for(|done| *done == count)));
@@ -104,7 +98,7 @@ impl Others {
         }))
     }
 
-    fn join(self) {
+    pub fn join(self) {
         for thread in self.threads {
             thread.join().expect("the thread ends");
         }
@@ -183,10 +177,10 @@ fn quick_session(lanes: &Arc<Lanes>, mut lane: Subscription, others: &Others) {
 }
 
 /// As the session of an account: rounds through several lanes.
-fn account_session(lanes: &Arc<Lanes>, mut lane_set: LaneSet, others: &Others) {
+fn account_session(lanes: &Arc<Lanes>, mut lane_set: LaneSet<()>, others: &Others) {
     let mut client = Client::replay(lanes, others);
     while !client.is_done() {
-        client.wait(others, lane_set.ready());
+        client.wait(others, lane_set.ready(false));
         lane_set.begin_round();
         let mut frames = Vec::new();
         while lane_set.take_next(TAKE, &mut frames).expect("the lane is large enough").is_some() {
@@ -210,7 +204,7 @@ pub fn account() {
     let lanes = lanes();
     let others = Others::start(&lanes, &[write]);
     let mut lane_set = LaneSet::new(&lanes, USER);
-    lane_set.follow(ROOM);
+    lane_set.follow(ROOM, |_| ());
     account_session(&lanes, lane_set, &others);
     others.join();
 }
@@ -235,111 +229,4 @@ pub fn follow() {
     let is_marked = ready_set.take().contains(&LaneKey::Room(ROOM));
     assert!(is_marked || lane.end() == lane.position(), "the session sleeps on, though its lane has a frame");
     drop(other_session);
-}
-
-/// A socket that has room for one byte only at first. Its lock is never waited for: whoever writes has the reader's progress.
-#[derive(Debug, Default)]
-struct NarrowSocket(Mutex<Vec<u8>>);
-
-impl NarrowSocket {
-    fn written(&self) -> Vec<u8> {
-        self.0.lock().expect("nobody panicked").clone()
-    }
-
-    /// Returns whether all messages of the writer were written.
-    fn is_complete(&self) -> bool {
-        let messages = (1..=COMMITS).map(|number| Frame::new(number, Hlc(number), number.to_string()));
-        self.written() == messages.flat_map(|frame| frame.wire).collect::<Vec<_>>()
-    }
-}
-
-impl WriteHalf for NarrowSocket {
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = self.0.try_lock().expect("only one writes");
-        let room = if written.is_empty() { 1 } else { usize::MAX };
-        let bytes = &slices[0][..slices[0].len().min(room)];
-        written.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// As a group: writes each run to the reader, until it has seen all commits.
-fn serve_group(mut lane: Subscription, reader: &Reader) {
-    while lane.position() < COMMITS {
-        block_on(lane.changed());
-        let run = Run::take(&mut lane).expect("the lane is large enough");
-        reader.deliver(&run, |_, _| Vec::new());
-    }
-}
-
-/// A session that lends its socket.
-struct Lender {
-    lane: Subscription,
-    socket: Arc<NarrowSocket>,
-    progress: Progress,
-}
-
-impl Lender {
-    /// Goes on from where the group has come to.
-    fn reclaim(&mut self, progress: Progress) {
-        self.progress = progress;
-        self.lane.advance_to(self.progress.position);
-    }
-
-    /// Writes what was begun, and then what is in the lane.
-    fn write(&mut self) {
-        let mut wire = std::mem::take(&mut self.progress.unsent);
-        let mut frames = Vec::new();
-        let (end, point) =
-            self.lane.take_with_commit(usize::MAX, &mut frames).expect("the lane is large enough");
-        for frame in frames {
-            self.progress.delivery.note_frame(&frame);
-            wire.extend_from_slice(&frame.wire);
-        }
-        self.progress.delivery.reach(point);
-        self.progress.position = end;
-        self.socket.0.try_lock().expect("only one writes").extend_from_slice(&wire);
-        let (claimed, has) = (self.progress.delivery.sent().number, self.socket.written().len() / 3);
-        assert!(claimed <= has as u64, "the cursor claims commit {claimed}, the client has {has}");
-    }
-}
-
-/// A session lends its socket to a group while the writer writes, takes it back for an ack, and lends it again.
-pub fn lent() {
-    let lanes = lanes();
-    let (lane, group_lane) = (lanes.subscribe(ROOM), lanes.subscribe(ROOM));
-    let socket = Arc::new(NarrowSocket::default());
-    let reader = Arc::new(Reader::new(CursorOwner::User(USER), Arc::clone(&socket) as Arc<dyn WriteHalf>));
-    let mut others = Others::start(&lanes, &[write]);
-    let group_reader = Arc::clone(&reader);
-    others.spawn(move || serve_group(group_lane, &group_reader));
-    let progress = Progress {
-        position: lane.position(),
-        delivery: Delivery::new(point(0)),
-        greatest: Hlc(0),
-        last_cursor_at: Instant::now(),
-        unsent: Vec::new(),
-    };
-    let mut session = Lender { lane, socket, progress };
-    let mut has_ack = true;
-    while !session.socket.is_complete() {
-        if let Some(progress) = reader.lend(session.progress.clone(), || session.lane.end()) {
-            session.reclaim(progress);
-        } else {
-            if !std::mem::take(&mut has_ack) {
-                let mut returned = pin!(reader.returned());
-                others.wait(poll_fn(|context| {
-                    if session.socket.is_complete() { Poll::Ready(()) } else { returned.as_mut().poll(context) }
-                }));
-            }
-            session.reclaim(reader.reclaim().expect("the session has lent it"));
-        }
-        session.write();
-    }
-    others.join();
-    assert!(session.socket.is_complete(), "something was written twice");
 }

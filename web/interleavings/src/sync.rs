@@ -142,10 +142,6 @@ pub mod watch {
     }
 
     impl<T: Clone> Receiver<T> {
-        pub fn borrow(&self) -> Ref<T> {
-            self.0.borrow()
-        }
-
         pub async fn wait_for(&mut self, mut is_met: impl FnMut(&T) -> bool) -> Result<Ref<T>, Closed> {
             // Like tokio's, it looks at a value once: what is changed without notice stays unseen.
             let mut seen = None;

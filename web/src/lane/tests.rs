@@ -1,5 +1,7 @@
 //! Tests of lanes: the frames that they keep, and the sessions that get them.
 
+use starling_protocol::Hlc;
+
 use super::*;
 
 const ROOM: RoomId = RoomId([1; 10]);
@@ -87,7 +89,10 @@ fn one_large_push_makes_no_session_lag() {
     lanes.get(ROOM).unwrap().push(frames);
     assert_eq!(taken(&mut session, 99).map(|frames| frames.len()), Ok(9));
     lanes.get(ROOM).unwrap().push([frame(9)]);
-    assert!(read(&session.lane.ring).bytes <= BYTES_MAX, "the next push brings it back to its bound");
+    assert!(
+        read(&session.position.lane.ring).bytes <= BYTES_MAX,
+        "the next push brings it back to its bound"
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The part that both kinds of session share: when a cursor is due and which one, the client's silence, its posts, and
 //! catching up.
 
+use std::{sync::Arc, time::Duration};
+
 use starling_protocol::{CursorOwner, Hlc, frame::client::ServerFrame};
 use tokio::time::Instant;
 
@@ -11,7 +13,10 @@ use super::{
     deps::SessionDeps,
     end::{End, Never},
     frame_limit::ClientConnection,
-    group::{CURSOR_EVERY, reader::Progress},
+    group::{
+        CURSOR_AFTER, is_cursor_due,
+        reader::{Progress, Reader},
+    },
     keepalive::Keepalive,
     posts::Posts,
     socket::Socket,
@@ -22,6 +27,10 @@ use crate::{lane::CommitPoint, service::SealedCursor};
 pub struct SessionCore<'a> {
     pub deps: &'a SessionDeps,
     owner: CursorOwner,
+    /// This session, as its groups see it.
+    pub reader: Arc<Reader>,
+    /// Whether the groups write for this session.
+    is_lent: bool,
     pub delivery: Delivery,
     pub posts: Posts,
     pub keepalive: Keepalive,
@@ -31,23 +40,28 @@ pub struct SessionCore<'a> {
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
     last_cursor_at: Instant,
-    /// Whether a cursor is due however new the last one is, because no frame was sent for [`CURSOR_EVERY`].
+    /// Whether a cursor is due however new the last one is, because no frame was sent for [`CURSOR_AFTER`].
     is_overdue: bool,
+    /// Whether frames were sent within [`CURSOR_AFTER`] before the last ones.
+    frames_flow: bool,
     /// The start of the wait for a cursor: the last frame, or the last timeout.
     cursor_timer_from: Instant,
 }
 
 impl<'a> SessionCore<'a> {
-    pub fn new(
+    pub fn new<S: Socket>(
         deps: &'a SessionDeps,
         owner: CursorOwner,
         client: ClientConnection,
         delivery: Delivery,
+        connection: &Connection<S>,
     ) -> Self {
         let now = Instant::now();
         Self {
             deps,
             owner,
+            reader: Arc::new(Reader::new(owner, connection.write_half())),
+            is_lent: false,
             delivery,
             posts: Posts::new(),
             keepalive: Keepalive::new(&deps.guard.rates, client),
@@ -56,14 +70,16 @@ impl<'a> SessionCore<'a> {
             catching_up: false,
             last_cursor_at: now,
             is_overdue: false,
+            frames_flow: false,
             cursor_timer_from: now,
         }
     }
 
-    /// Returns the time at which a cursor or a ping is due. While the session `is_lent`, its group sends the cursors.
-    pub fn next_due(&self, is_lent: bool) -> Instant {
+    /// Returns the time at which a cursor or a ping is due. While the groups write, they send the
+    /// cursors for their frames, and this session for its own.
+    pub fn next_due(&self) -> Instant {
         let due = self.keepalive.due();
-        if self.needs_cursor() && !is_lent { due.min(self.cursor_timer_from + CURSOR_EVERY) } else { due }
+        if self.needs_cursor() { due.min(self.cursor_timer_from + CURSOR_AFTER) } else { due }
     }
 
     /// Returns whether a frame was sent that no complete cursor covers, and no backlog is being sent.
@@ -73,13 +89,14 @@ impl<'a> SessionCore<'a> {
 
     /// Returns whether a cursor should follow the frames that are sent now, because the last is old or overdue.
     pub fn should_send_cursor(&self) -> bool {
-        self.needs_cursor() && (self.is_overdue || self.last_cursor_at.elapsed() >= CURSOR_EVERY)
+        let since_frame = if self.frames_flow { Duration::ZERO } else { CURSOR_AFTER };
+        self.needs_cursor() && (self.is_overdue || is_cursor_due(since_frame, self.last_cursor_at.elapsed()))
     }
 
-    /// Returns whether a cursor is needed and [`CURSOR_EVERY`] has passed since the last frame. If so, starts that time again,
+    /// Returns whether a cursor is needed and [`CURSOR_AFTER`] has passed since the last frame. If so, starts that time again,
     /// because the next cursor may not be complete either.
     pub fn take_cursor_timeout(&mut self) -> bool {
-        let over = self.needs_cursor() && self.cursor_timer_from.elapsed() >= CURSOR_EVERY;
+        let over = self.needs_cursor() && self.cursor_timer_from.elapsed() >= CURSOR_AFTER;
         if over {
             self.cursor_timer_from = Instant::now();
             self.is_overdue = true;
@@ -91,6 +108,7 @@ impl<'a> SessionCore<'a> {
     pub fn note_frames_sent(&mut self, delivered: u64) {
         // Frames that were not shown don't delay the cursor.
         if delivered > 0 {
+            self.frames_flow = self.cursor_timer_from.elapsed() < CURSOR_AFTER;
             self.restart_cursor_timer();
             self.deps.metrics.deliveries.inc_by(delivered);
         }
@@ -132,7 +150,7 @@ impl<'a> SessionCore<'a> {
         self.catching_up = true;
     }
 
-    /// Waits for [`CURSOR_EVERY`] from now on before a cursor is due: a batch of a backlog was sent.
+    /// Waits for [`CURSOR_AFTER`] from now on before a cursor is due: a batch of a backlog was sent.
     pub fn restart_cursor_timer(&mut self) {
         self.cursor_timer_from = Instant::now();
     }
@@ -153,32 +171,36 @@ impl<'a> SessionCore<'a> {
         self.progress = CatchUpProgress::default();
     }
 
-    /// Returns whether the group may write for this session: it has nothing of its own to send.
-    pub fn may_lend(&self) -> bool {
-        !self.catching_up && !self.posts.are_pending()
+    /// Returns whether the groups write for this session.
+    pub fn is_lent(&self) -> bool {
+        self.is_lent
     }
 
-    /// Returns the progress up to a position, to lend it to the group.
-    pub fn progress(&self, position: u64) -> Progress {
-        Progress {
-            position,
+    /// Lets the groups write if the session has nothing of its own to send and is up to date in all its lanes.
+    pub fn lend_if_idle<S: Socket>(&mut self, connection: &Connection<S>) {
+        if self.is_lent || self.catching_up || self.posts.are_pending() || connection.has_unsent() {
+            return;
+        }
+        let progress = Progress {
             delivery: self.delivery.clone(),
             greatest: self.greatest,
+            last_frame_at: self.cursor_timer_from.into_std(),
             last_cursor_at: self.last_cursor_at.into_std(),
             unsent: Vec::new(),
-        }
+        };
+        self.is_lent = self.reader.lend(progress).is_none();
     }
 
-    /// Continues from the progress that the group has made. Returns the position in the lane.
-    pub fn reclaim<S: Socket>(&mut self, progress: Progress, connection: &mut Connection<S>) -> u64 {
-        let Progress { position, delivery, greatest, last_cursor_at, unsent } = progress;
+    /// Writes for itself again, from the progress that the groups have made.
+    pub fn reclaim<S: Socket>(&mut self, connection: &mut Connection<S>) {
+        self.is_lent = false;
+        let Some(progress) = self.reader.reclaim() else { return };
+        let Progress { delivery, greatest, last_frame_at, last_cursor_at, unsent } = progress;
         self.delivery = delivery;
         self.greatest = greatest;
-        // The group's frames came after that cursor, so the next one comes in time.
         self.last_cursor_at = last_cursor_at.into();
-        self.cursor_timer_from = self.last_cursor_at;
+        self.cursor_timer_from = last_frame_at.into();
         connection.continue_frame(unsent);
-        position
     }
 
     /// Pings a silent client, or ends the session, and frees what a silent client doesn't need.

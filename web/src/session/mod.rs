@@ -20,6 +20,7 @@ pub mod quick;
 mod socket;
 #[cfg(test)]
 pub mod tests;
+mod visibility;
 mod write_half;
 
 pub use self::{

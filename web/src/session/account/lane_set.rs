@@ -9,14 +9,14 @@ use std::{
 
 use starling_protocol::{RoomId, UserId};
 
-use crate::lane::{CommitPoint, Frame, Lagged, LaneKey, Lanes, ReadySet, Subscription};
+use crate::lane::{CommitPoint, Frame, Lagged, LaneKey, Lanes, Position, ReadySet, Subscription};
 
-/// All lanes of one session.
-pub struct LaneSet {
+/// All lanes of one session. `M` is the session's place in a group of each room.
+pub struct LaneSet<M> {
     lanes: Arc<Lanes>,
     ready_set: ReadySet,
     own: Subscription,
-    rooms: HashMap<RoomId, Subscription>,
+    rooms: HashMap<RoomId, (Subscription, M)>,
     round: Option<Round>,
 }
 
@@ -27,7 +27,7 @@ struct Round {
     pending: VecDeque<(RoomId, u64)>,
 }
 
-impl LaneSet {
+impl<M> LaneSet<M> {
     /// Follows the user's own lane.
     pub fn new(lanes: &Arc<Lanes>, user: UserId) -> Self {
         let ready_set = ReadySet::default();
@@ -35,12 +35,19 @@ impl LaneSet {
         Self { lanes: Arc::clone(lanes), ready_set, own, rooms: HashMap::new(), round: None }
     }
 
-    /// Follows a room too. Returns whether the session did not follow it yet.
-    pub fn follow(&mut self, room: RoomId) -> bool {
+    /// Returns the position in the user's own lane.
+    pub fn own_position(&self) -> &Position {
+        self.own.shared_position()
+    }
+
+    /// Follows a room too, and joins a group of it. Returns whether the session did not follow it yet.
+    pub fn follow(&mut self, room: RoomId, join: impl FnOnce(&Subscription) -> M) -> bool {
         if self.follows(room) {
             return false;
         }
-        self.rooms.insert(room, self.lanes.follow(room, &self.ready_set));
+        let lane = self.lanes.follow(room, &self.ready_set);
+        let member = join(&lane);
+        self.rooms.insert(room, (lane, member));
         true
     }
 
@@ -54,11 +61,11 @@ impl LaneSet {
         self.rooms.contains_key(&room)
     }
 
-    /// Waits until a lane is ready.
+    /// Waits until a lane is ready. While the groups of the rooms write, it is the user's own lane that counts.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
-    pub async fn ready(&self) {
-        self.ready_set.ready().await;
+    pub async fn ready(&mut self, groups_write: bool) {
+        if groups_write { self.own.changed().await } else { self.ready_set.ready().await }
     }
 
     /// Returns whether a round is under way.
@@ -79,13 +86,13 @@ impl LaneSet {
             // The session takes the user's own lane before every room.
             LaneKey::User(_) => None,
         });
-        let pending = rooms.filter_map(|room| Some((room, self.rooms.get(&room)?.end()))).collect();
+        let pending = rooms.filter_map(|room| Some((room, self.rooms.get(&room)?.0.end()))).collect();
         self.round = Some(Round { point, pending });
     }
 
     /// Returns whether there are frames in the user's own lane.
     pub fn own_is_ready(&self) -> bool {
-        self.own.end() > self.own.position()
+        !self.own.is_at_end()
     }
 
     /// Takes up to `max` frames of the user's own lane. A round must not end while there are any.
@@ -98,7 +105,7 @@ impl LaneSet {
         let Some(Round { pending, .. }) = &mut self.round else { return Ok(None) };
         while let Some((room, end)) = pending.pop_front() {
             // The user may have left the room since the round started.
-            let Some(lane) = self.rooms.get_mut(&room) else { continue };
+            let Some((lane, _)) = self.rooms.get_mut(&room) else { continue };
             lane.take(max, into)?;
             if lane.position() < end {
                 pending.push_back((room, end));
@@ -118,7 +125,7 @@ impl LaneSet {
         self.round = None;
         self.ready_set.take();
         let mut ephemeral_skipped = self.own.skip_to_end();
-        for lane in self.rooms.values_mut() {
+        for (lane, _) in self.rooms.values_mut() {
             ephemeral_skipped |= lane.skip_to_end();
         }
         ephemeral_skipped

@@ -5,9 +5,10 @@ use std::{
     mem,
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
 };
 
-use starling_protocol::{CursorOwner, Hlc, RoomId};
+use starling_protocol::{CursorOwner, Hlc, RoomId, UserId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     lane_set::LaneSet,
 };
 use crate::{
-    lane::{CommitPoint, Frame, Lagged},
+    lane::{CommitPoint, Frame, Lagged, Subscription},
     live_frame::LiveFrame,
     objects::PresenceState,
     service::{CatchUpOutcome, Identity, Online, Post, PostOutcome, Refusal, UserContext},
@@ -27,9 +28,11 @@ use crate::{
         delivery::Delivery,
         deps::SessionDeps,
         end::{End, Never},
+        group::Membership,
         login::{CHECK_EVERY, check_login},
         participant::ResumePoint,
         socket::Socket,
+        visibility::Visibility,
     },
 };
 
@@ -45,11 +48,12 @@ pub struct AccountSession<'a> {
     pub(super) network: IpAddr,
     /// Keeps the user online.
     _online: Online,
-    /// Its `rooms` are empty: `lane_set` has them.
+    /// Its `rooms` are empty: `lane_set` has them. So are its sets of blocked people: `visibility` has them.
     pub(super) context: UserContext,
+    visibility: Arc<Visibility>,
     /// Whether the user may see more people than when the client last got the list of online users.
     sees_more_people: bool,
-    pub(super) lane_set: LaneSet,
+    pub(super) lane_set: LaneSet<Membership>,
     /// Changes to send from the store before more frames of the lanes.
     pub(super) backlog: Option<Backlog>,
     /// Whether this node holds everything that the client's cursor covers.
@@ -81,19 +85,23 @@ impl<'a> AccountSession<'a> {
         };
         check_login(deps, identity).await?;
         let mut context = deps.live.user_context(identity.user).await.map_err(End::Refused)?;
-        for room in mem::take(&mut context.rooms) {
-            lane_set.follow(room);
-        }
         let above_hlc = match last_seen_pos {
             Some(pos) => deps.live.above_hlc_unless_held(pos).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
-        let nothing_sent = Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() });
+        let nothing_sent = Delivery::new(CommitPoint { number: 0, vector: Arc::default() });
+        let core = SessionCore::new(deps, CursorOwner::User(identity.user), client, nothing_sent, connection);
+        let visibility = take_visibility(&mut context, identity.user);
+        core.reader.set_account(lane_set.own_position().clone(), Arc::clone(&visibility));
+        for room in mem::take(&mut context.rooms) {
+            lane_set.follow(room, |lane| deps.groups.join(room, &core.reader, lane, &deps.for_group()));
+        }
         let mut session = Self {
-            core: SessionCore::new(deps, CursorOwner::User(identity.user), client, nothing_sent),
+            core,
             identity,
             _online: deps.live.mark_online(identity.user),
             context,
+            visibility,
             sees_more_people: false,
             lane_set,
             backlog: None,
@@ -113,11 +121,12 @@ impl<'a> AccountSession<'a> {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
-            let due = self.next_due();
+            self.lend_if_idle(connection);
+            let due = self.core.next_due().min(self.login_checked_at + CHECK_EVERY);
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
-            let busy = self.backlog.is_some() || self.lane_set.in_round();
+            let (busy, is_lent) = (self.is_busy(), self.core.is_lent());
             // In this order: what is sent is written once nothing else is ready, so that acks and cursors are in the
             // same write as frames.
             tokio::select! {
@@ -129,33 +138,55 @@ impl<'a> AccountSession<'a> {
                     self.incoming(message, connection).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
-                () = self.lane_set.ready(), if !busy => {
+                () = self.core.reader.returned(), if is_lent => self.core.reclaim(connection),
+                () = self.lane_set.ready(is_lent), if !busy => {
+                    self.core.reclaim(connection);
                     self.lane_set.begin_round();
                     self.step(connection).await?;
                 }
                 () = ready(()), if busy => self.step(connection).await?,
-                () = ready(()), if connection.has_unsent() => connection.flush().await?,
+                () = ready(()), if !is_lent && connection.has_unsent() => connection.flush().await?,
             }
+        }
+    }
+
+    /// Returns whether there are frames to send.
+    fn is_busy(&self) -> bool {
+        self.backlog.is_some() || self.lane_set.in_round()
+    }
+
+    /// Lets the groups write the frames of the rooms, if the session has nothing else to send.
+    fn lend_if_idle<S: Socket>(&mut self, connection: &Connection<S>) {
+        if self.is_busy() || self.pending_request.is_some() {
+            return;
+        }
+        self.core.lend_if_idle(connection);
+        if self.core.is_lent() {
+            // An idle session keeps no buffers.
+            self.frames = Vec::new();
         }
     }
 
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
+        self.core.reclaim(connection);
         self.core.send_last_acks(connection).await?;
         // The next node sends the backlog.
-        if self.backlog.is_none() {
-            self.lane_set.begin_round();
-            while self.lane_set.in_round() && self.backlog.is_none() {
-                self.step(connection).await?;
-            }
-        }
+        self.empty_lanes(connection).await?;
         connection.flush().await?;
         self.core.hand_over()
     }
 
-    fn next_due(&self) -> Instant {
-        self.core.next_due(false).min(self.login_checked_at + CHECK_EVERY)
+    /// Sends all frames that the lanes have now, unless there is a backlog.
+    pub(super) async fn empty_lanes<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+        if self.backlog.is_none() {
+            self.lane_set.begin_round();
+        }
+        while self.lane_set.in_round() && self.backlog.is_none() {
+            self.step(connection).await?;
+        }
+        Ok(())
     }
 
     async fn acknowledge<S: Socket>(
@@ -163,17 +194,22 @@ impl<'a> AccountSession<'a> {
         outcome: PostOutcome,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
+        self.core.reclaim(connection);
         self.core.posts.send_outcomes(self.core.deps, outcome, connection, |_, _| {}).await
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        if self.core.take_cursor_timeout() {
-            // The cursor follows at the end of the round.
-            self.lane_set.begin_round();
-        }
         if self.login_checked_at.elapsed() >= CHECK_EVERY {
             self.login_checked_at = Instant::now();
             check_login(self.core.deps, self.identity).await?;
+        }
+        if self.core.is_lent() && Instant::now() < self.core.next_due() {
+            return Ok(());
+        }
+        self.core.reclaim(connection);
+        if self.core.take_cursor_timeout() {
+            // The cursor follows at the end of the round.
+            self.lane_set.begin_round();
         }
         self.core.on_silence(connection)
     }
@@ -257,22 +293,13 @@ impl<'a> AccountSession<'a> {
                 continue;
             }
             self.core.delivery.note_frame(frame);
-            if !frame.is_invalidation() && self.is_visible(frame) {
+            if !frame.is_invalidation() && self.visibility.shows(frame) {
                 connection.feed_frame(frame).await?;
                 delivered += 1;
             }
         }
         self.core.note_frames_sent(delivered);
         Ok(())
-    }
-
-    fn is_visible(&self, frame: &Frame) -> bool {
-        let Some(from) = frame.from else { return true };
-        let UserContext { blocked, blocked_by, .. } = &self.context;
-        // Users don't see their own presence and typing.
-        let is_ephemeral = frame.commit == Frame::EPHEMERAL;
-        let hidden = is_ephemeral && (from == self.identity.user || blocked_by.contains(&from));
-        !hidden && !blocked.contains(&from)
     }
 
     /// Reads the user's account, rooms, blocks and profile again, and sends what differs. Ends the session if the
@@ -289,15 +316,19 @@ impl<'a> AccountSession<'a> {
         if self.context.user != before.user {
             self.welcome_again(connection).await?;
         }
+        let visibility = take_visibility(&mut self.context, user);
+        let hidden_before = mem::replace(&mut self.visibility, visibility).hidden();
+        let hidden = self.visibility.hidden();
+        self.core.reader.set_account(self.lane_set.own_position().clone(), Arc::clone(&self.visibility));
         let rooms = mem::take(&mut self.context.rooms);
         self.lane_set.retain(|room| rooms.contains(&room));
-        let hidden = |context: &UserContext| &context.blocked | &context.blocked_by;
-        let (hidden, hidden_before) = (hidden(&self.context), hidden(&before));
         self.sees_more_people |=
             !self.context.contacts.is_subset(&before.contacts) || !hidden_before.is_subset(&hidden);
         for room in rooms {
             // Followed before the client learns of the room and loads its messages, so that nothing is lost in between.
-            if self.lane_set.follow(room) {
+            let (deps, reader) = (self.core.deps, &self.core.reader);
+            let join = |lane: &Subscription| deps.groups.join(room, reader, lane, &deps.for_group());
+            if self.lane_set.follow(room, join) {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(user_presence(user, PresenceState::Online));
@@ -336,4 +367,10 @@ async fn await_request(pending_request: &mut Option<PendingRequest<'_>>) -> Requ
         Some(pending_request) => pending_request.await,
         None => pending().await,
     }
+}
+
+/// Moves the sets of blocked people out of a context.
+fn take_visibility(context: &mut UserContext, user: UserId) -> Arc<Visibility> {
+    let (blocked, blocked_by) = (mem::take(&mut context.blocked), mem::take(&mut context.blocked_by));
+    Arc::new(Visibility { user, blocked, blocked_by })
 }

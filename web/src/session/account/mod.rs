@@ -45,5 +45,8 @@ async fn serve<S: Socket>(
     connection: &mut Connection<S>,
 ) -> Result<Never, End> {
     let mut session = AccountSession::begin(deps, user, connection).await?;
-    session.run(connection).await
+    let ended = session.run(connection).await;
+    // A frame that a group has begun comes before the close frame.
+    session.core.reclaim(connection);
+    ended
 }

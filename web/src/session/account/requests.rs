@@ -21,6 +21,7 @@ impl AccountSession<'_> {
         message: Option<tungstenite::Result<Message>>,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
+        self.core.reclaim(connection);
         let (bytes, request) = match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => (text.len(), live::parse(&text)),
             Received::Binary => (
@@ -96,6 +97,8 @@ impl AccountSession<'_> {
                 return refuse(deps, connection, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
+                // What the groups have written is noted as seen, too: a message that the client has must not stay unread.
+                self.empty_lanes(connection).await?;
                 let seen = VersionVector::clone(&self.core.delivery.sent().vector);
                 let read = deps.messages.mark_read(user, room, message, Some(seen));
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));

@@ -1,8 +1,10 @@
-//! Groups of readers: one task writes the frames of a lane to all sessions that are up to date and have nothing else to send.
-//! So a frame costs one wake for the whole group, and one system call for each reader.
+//! Groups of readers: one task writes the frames of a room's lane to all sessions that are up to date and have nothing else to
+//! send. So a frame costs one wake for the whole group, and one system call for each reader. The session of an account is in a
+//! group of each of its rooms.
 //!
 //! `web/interleavings` model-checks the hand-over between a session and its group.
 
+mod cursor_timer;
 pub mod reader;
 pub mod run;
 #[cfg(test)]
@@ -16,7 +18,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::available_parallelism,
-    time::Duration,
 };
 
 use starling_protocol::{RoomId, frame::client::ServerFrame};
@@ -26,18 +27,18 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use self::cursor_timer::{CURSOR_AFTER, is_cursor_due};
 use self::{
+    cursor_timer::{CursorTimer, Due},
     reader::{Delivered, Progress, Reader},
     run::Run,
 };
 use crate::{
-    lane::{Lanes, Subscription, wire},
+    lane::{Lanes, Position, Subscription, wire},
     metrics::WebMetrics,
     service::Cursors,
 };
 
-/// The most time between the last frame and its cursor. While frames flow, a cursor follows this often.
-pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// A lane gets a further group, up to one for each core, once its groups have this many readers.
 const GROUP_READERS: usize = 128;
 /// A group lets other tasks run after this many readers.
@@ -65,20 +66,27 @@ pub struct GroupDeps {
 #[derive(Debug, Default)]
 struct Group {
     /// Shared with the task while it goes through them.
-    readers: Mutex<Arc<Vec<Arc<Reader>>>>,
+    members: Mutex<Arc<Vec<Member>>>,
     /// Whether its last reader has left.
     is_over: AtomicBool,
-    /// Wakes the task for something other than frames.
+    /// Wakes the task to end.
     wake: Notify,
 }
 
+/// A reader, and its position in the lane of a group.
+#[derive(Clone, Debug)]
+struct Member {
+    reader: Arc<Reader>,
+    position: Position,
+}
+
 impl Group {
-    fn readers(&self) -> Arc<Vec<Arc<Reader>>> {
-        Arc::clone(&lock(&self.readers))
+    fn members(&self) -> Arc<Vec<Member>> {
+        Arc::clone(&lock(&self.members))
     }
 
     fn len(&self) -> usize {
-        lock(&self.readers).len()
+        lock(&self.members).len()
     }
 }
 
@@ -87,13 +95,20 @@ pub struct Membership {
     groups: Arc<ReaderGroups>,
     room: RoomId,
     group: Arc<Group>,
-    reader: Arc<Reader>,
+    member: Member,
 }
 
 impl ReaderGroups {
-    /// Adds a reader to a group of a room.
-    pub fn join(self: &Arc<Self>, room: RoomId, reader: Reader, deps: &GroupDeps) -> Membership {
-        let reader = Arc::new(reader);
+    /// Adds a reader to a group of a room, whose lane it follows.
+    pub fn join(
+        self: &Arc<Self>,
+        room: RoomId,
+        reader: &Arc<Reader>,
+        lane: &Subscription,
+        deps: &GroupDeps,
+    ) -> Membership {
+        let member = Member { reader: Arc::clone(reader), position: lane.shared_position().clone() };
+        reader.follow(member.position.clone());
         let groups_max = available_parallelism().map_or(1, usize::from);
         let mut by_room = lock(&self.by_room);
         let groups = by_room.entry(room).or_default();
@@ -107,37 +122,20 @@ impl ReaderGroups {
                 group
             }
         };
-        Arc::make_mut(&mut *lock(&group.readers)).push(Arc::clone(&reader));
-        Membership { groups: Arc::clone(self), room, group, reader }
-    }
-}
-
-impl Membership {
-    /// Returns the session's reader.
-    pub fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
-    /// Lends the session's progress to the group; see [`Reader::lend`].
-    pub fn lend(&self, progress: Progress, lane: &Subscription) -> Option<Progress> {
-        let needs_cursor = progress.delivery.needs_cursor();
-        let kept = self.reader.lend(progress, || lane.end());
-        if needs_cursor && kept.is_none() {
-            self.group.wake.notify_one();
-        }
-        kept
+        Arc::make_mut(&mut *lock(&group.members)).push(member.clone());
+        Membership { groups: Arc::clone(self), room, group, member }
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.reader.reclaim();
+        self.member.reader.leave(&self.member.position);
         let mut by_room = lock(&self.groups.by_room);
         let is_empty = {
-            let mut readers = lock(&self.group.readers);
-            let readers = Arc::make_mut(&mut readers);
-            readers.retain(|reader| !Arc::ptr_eq(reader, &self.reader));
-            readers.is_empty()
+            let mut members = lock(&self.group.members);
+            let members = Arc::make_mut(&mut members);
+            members.retain(|member| !member.position.is(&self.member.position));
+            members.is_empty()
         };
         if is_empty && let Some(groups) = by_room.get_mut(&self.room) {
             self.group.is_over.store(true, Ordering::Release);
@@ -150,40 +148,14 @@ impl Drop for Membership {
     }
 }
 
-/// When a group sends cursors: with frames, if the last ones are old enough, and otherwise a while after the frames.
-#[derive(Default)]
-struct CursorTimer {
-    due: Option<Instant>,
-    last: Option<Instant>,
-}
-
-impl CursorTimer {
-    /// Returns whether cursors go with the frames of a run, or follow now that there are none.
-    fn is_due(&self, run: &Run, now: Instant) -> bool {
-        let is_late = self.due.is_some_and(|due| due <= now);
-        let is_old = self.last.is_none_or(|last| now.duration_since(last) >= CURSOR_EVERY);
-        is_late || (is_old && !run.is_empty() && run.is_published())
-    }
-
-    /// Notes that cursors were sent or not, and whether any reader still needs one.
-    fn note(&mut self, were_sent: bool, needed: bool, now: Instant) {
-        if were_sent {
-            (self.due, self.last) = (None, Some(now));
-        }
-        if needed {
-            self.due.get_or_insert(now + CURSOR_EVERY);
-        }
-    }
-}
-
 /// Writes a lane's frames to the readers of a group, until there are none.
 async fn serve(group: Arc<Group>, mut lane: Subscription, deps: GroupDeps) {
     let mut timer = CursorTimer::default();
     while !group.is_over.load(Ordering::Acquire) {
-        let due = timer.due;
+        let wake_at = timer.wake_at();
         let cursors_due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
+            match wake_at {
+                Some(wake_at) => sleep_until(wake_at).await,
                 None => pending().await,
             }
         };
@@ -197,30 +169,31 @@ async fn serve(group: Arc<Group>, mut lane: Subscription, deps: GroupDeps) {
             continue;
         };
         let now = Instant::now();
-        let sends_cursors = timer.is_due(&run, now);
-        if run.is_empty() && !sends_cursors {
-            // A session has lent its socket before its last frames got a cursor.
-            timer.note(false, true, now);
+        let due = timer.due(&run, now);
+        if run.is_empty() && due.is_none() {
             continue;
         }
-        let delivered = deliver(&group, &run, sends_cursors.then_some(now), &deps).await;
-        timer.note(sends_cursors, delivered.needs_cursor, now);
+        let delivered = deliver(&group, &run, due, now, &deps).await;
         deps.metrics.deliveries.inc_by(delivered.frames);
+        timer.note(&run, due, delivered.needs_cursor, now);
     }
 }
 
-/// Writes a run to all readers, with cursors if `cursors_at` says when.
-async fn deliver(group: &Group, run: &Run, cursors_at: Option<Instant>, deps: &GroupDeps) -> Delivered {
+/// Writes a run to all readers, with the cursors that are due.
+async fn deliver(group: &Group, run: &Run, due: Option<Due>, now: Instant, deps: &GroupDeps) -> Delivered {
     let mut total = Delivered::default();
-    let readers = group.readers();
-    for (at, reader) in readers.iter().enumerate() {
+    let members = group.members();
+    for (at, Member { reader, position }) in members.iter().enumerate() {
         if at > 0 && at.is_multiple_of(READERS_AT_ONCE) {
             yield_now().await;
         }
-        let Delivered { frames, needs_cursor } = reader.deliver(run, |reader, progress| match cursors_at {
-            Some(now) if progress.delivery.needs_cursor() => seal(reader, progress, now, deps),
-            _ => Vec::new(),
+        let cursor = due.map(|due| {
+            move |reader: &Reader, progress: &mut Progress| {
+                let is_due = progress.delivery.needs_cursor() && due.is_after(progress.last_cursor_at, now);
+                if is_due { seal(reader, progress, now, deps) } else { Vec::new() }
+            }
         });
+        let Delivered { frames, needs_cursor } = reader.deliver(position, run, now.into_std(), cursor);
         total.frames += frames;
         total.needs_cursor |= needs_cursor;
     }
@@ -242,7 +215,7 @@ fn seal(reader: &Reader, progress: &mut Progress, now: Instant, deps: &GroupDeps
 /// The lane has overtaken the group: the sessions go on by themselves.
 fn skip_to_end(group: &Group, lane: &mut Subscription) {
     lane.skip_to_end();
-    for reader in group.readers().iter() {
-        reader.give_back();
+    for member in group.members().iter() {
+        member.reader.give_back();
     }
 }

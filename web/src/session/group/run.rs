@@ -1,8 +1,9 @@
 //! A run of a lane's frames that a group writes to its readers: one slice, whatever its number of frames.
 
 use bytes::Bytes;
-use starling_protocol::Hlc;
+use starling_protocol::UserId;
 
+use super::super::visibility::Visibility;
 use crate::lane::{CommitPoint, Frame, Lagged, Subscription};
 
 /// Consecutive frames of a lane, up to its end.
@@ -18,8 +19,10 @@ pub struct Run {
     pub point: CommitPoint,
     /// The smallest and the greatest commit of a logged frame. Without one, the first is the greater.
     commits: (u64, u64),
-    /// The greatest stamp.
-    pub greatest: Hlc,
+    /// Whether there are only frames that are sent as they are.
+    is_plain: bool,
+    /// The users who acted, each once, and whether ephemerally.
+    actors: Vec<(UserId, bool)>,
 }
 
 impl Run {
@@ -31,15 +34,18 @@ impl Run {
         let (first, mut frames) = (lane.position(), Vec::new());
         let (_, point) = lane.take_with_commit(usize::MAX, &mut frames)?;
         let (mut ends, mut end) = (Vec::with_capacity(frames.len()), 0);
-        let (mut commits, mut greatest) = ((Frame::EPHEMERAL, 0), Hlc::default());
+        let (mut commits, mut actors) = ((Frame::EPHEMERAL, 0), Vec::new());
         for frame in &frames {
             end += frame.wire.len();
             ends.push(end);
-            greatest = greatest.max(frame.hlc);
-            if frame.commit != Frame::EPHEMERAL {
+            actors.extend(frame.from.map(|user| (user, frame.is_ephemeral())));
+            if !frame.is_ephemeral() {
                 commits = (commits.0.min(frame.commit), commits.1.max(frame.commit));
             }
         }
+        actors.sort_unstable();
+        actors.dedup();
+        let is_plain = !frames.iter().any(Frame::is_invalidation);
         let wire = match &frames[..] {
             [frame] => frame.wire.clone(),
             frames => {
@@ -50,7 +56,7 @@ impl Run {
                 wire.into()
             }
         };
-        Ok(Self { first, frames, ends, wire, point, commits, greatest })
+        Ok(Self { first, frames, ends, wire, point, commits, is_plain, actors })
     }
 
     /// Returns the position after the last frame.
@@ -72,6 +78,16 @@ impl Run {
     pub fn skip_to(&self, position: u64) -> Option<usize> {
         let skip = usize::try_from(position.checked_sub(self.first)?).ok()?;
         (skip <= self.frames.len()).then_some(skip)
+    }
+
+    /// Returns whether there are only frames that are sent as they are, and none of [`Frame::invalidate`].
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Returns whether a user sees all frames.
+    pub fn is_shown_to(&self, visibility: &Visibility) -> bool {
+        self.actors.iter().all(|&(user, is_ephemeral)| visibility.shows_user(user, is_ephemeral))
     }
 
     /// Returns whether all logged frames are of later commits than this one.

@@ -7,13 +7,13 @@ mod replay;
 use std::future::ready;
 
 use starling_protocol::{
-    Hlc, MessageId, MessagePosted,
+    MessageId, MessagePosted,
     frame::client::{self, ClientFrameError, GivenId},
 };
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use self::replay::{Backlog, Replayed};
+use self::replay::Backlog;
 use super::{
     TAKE_FRAMES,
     connection::Connection,
@@ -21,7 +21,7 @@ use super::{
     delivery::{Delivery, Marks},
     deps::SessionDeps,
     end::{End, Never},
-    group::{Membership, reader::Reader},
+    group::Membership,
     keepalive::Received,
     lifecycle, login,
     participant::{Participant, ResumePoint},
@@ -54,13 +54,13 @@ async fn serve<S: Socket>(
     };
     // It is long, and no longer needed.
     participant.resume_point = ResumePoint::Nothing;
-    let reader = Reader::new(participant.owner(), connection.write_half());
-    let membership = deps.groups.join(participant.room, reader, &deps.for_group());
-    let mut session =
-        QuickSession::new(deps, &mut participant, subscription, membership, replayed, above_hlc);
+    let (client, delivery) = (participant.client.clone(), Delivery::new(replayed.point));
+    let mut core = SessionCore::new(deps, participant.owner(), client, delivery, connection);
+    core.greatest = replayed.greatest.max(above_hlc.unwrap_or_default());
+    let mut session = QuickSession::new(core, &mut participant, subscription);
     let ended = session.run(connection).await;
     // A frame that the group has begun comes before the close frame.
-    session.reclaim(connection);
+    session.core.reclaim(connection);
     ended
 }
 
@@ -68,9 +68,7 @@ struct QuickSession<'a> {
     core: SessionCore<'a>,
     participant: &'a mut Participant,
     lane: Subscription,
-    membership: Membership,
-    /// Whether the group writes for this session.
-    is_lent: bool,
+    _membership: Membership,
     marks: Marks,
     /// Messages that the lane no longer holds and the client lacks.
     backlog: Option<Backlog>,
@@ -78,23 +76,14 @@ struct QuickSession<'a> {
 }
 
 impl<'a> QuickSession<'a> {
-    fn new(
-        deps: &'a SessionDeps,
-        participant: &'a mut Participant,
-        lane: Subscription,
-        membership: Membership,
-        replayed: Replayed,
-        above_hlc: Option<Hlc>,
-    ) -> Self {
-        let client = participant.client.clone();
-        let mut core = SessionCore::new(deps, participant.owner(), client, Delivery::new(replayed.point));
-        core.greatest = replayed.greatest.max(above_hlc.unwrap_or_default());
+    fn new(core: SessionCore<'a>, participant: &'a mut Participant, lane: Subscription) -> Self {
+        let deps = core.deps;
+        let membership = deps.groups.join(participant.room, &core.reader, &lane, &deps.for_group());
         Self {
             core,
             participant,
             lane,
-            membership,
-            is_lent: false,
+            _membership: membership,
             marks: Marks::default(),
             backlog: None,
             frames: Vec::new(),
@@ -111,7 +100,8 @@ impl<'a> QuickSession<'a> {
         tokio::pin!(timer, over);
         loop {
             self.lend_if_idle(connection);
-            let due = self.core.next_due(self.is_lent);
+            let due = self.core.next_due();
+            let is_lent = self.core.is_lent();
             // A timer that fires too early costs less than moving it with every frame.
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
@@ -128,41 +118,32 @@ impl<'a> QuickSession<'a> {
                     self.incoming(message, connection).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
-                () = self.membership.reader().returned(), if self.is_lent => self.reclaim(connection),
-                () = self.lane.changed(), if !self.is_lent && self.backlog.is_none() => {
+                () = self.core.reader.returned(), if is_lent => self.core.reclaim(connection),
+                () = self.lane.changed(), if !is_lent && self.backlog.is_none() => {
                     self.deliver(connection).await?;
                 }
                 () = ready(()), if self.backlog.is_some() => self.send_backlog(connection).await?,
-                () = ready(()), if !self.is_lent && connection.has_unsent() => connection.flush().await?,
+                () = ready(()), if !is_lent && connection.has_unsent() => connection.flush().await?,
             }
         }
     }
 
-    /// Lets the group write the lane's frames, if the session is up to date and has nothing else to send.
+    /// Lets the group write the lane's frames, if the session has nothing else to send.
     fn lend_if_idle<S: Socket>(&mut self, connection: &Connection<S>) {
-        let position = self.lane.position();
-        let is_busy = self.is_lent || self.backlog.is_some() || connection.has_unsent();
-        if is_busy || !self.core.may_lend() || self.lane.end() > position {
+        if self.backlog.is_some() || !self.lane.is_at_end() {
             return;
         }
-        // An idle session keeps no buffers.
-        (self.frames, self.marks) = (Vec::new(), Marks::default());
-        self.is_lent = self.membership.lend(self.core.progress(position), &self.lane).is_none();
-    }
-
-    /// Writes for itself again.
-    fn reclaim<S: Socket>(&mut self, connection: &mut Connection<S>) {
-        self.is_lent = false;
-        if let Some(progress) = self.membership.reader().reclaim() {
-            let position = self.core.reclaim(progress, connection);
-            self.lane.advance_to(position);
+        self.core.lend_if_idle(connection);
+        if self.core.is_lent() {
+            // An idle session keeps no buffers.
+            (self.frames, self.marks) = (Vec::new(), Marks::default());
         }
     }
 
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
-        self.reclaim(connection);
+        self.core.reclaim(connection);
         self.core.send_last_acks(connection).await?;
         while !self.deliver(connection).await? {}
         self.core.hand_over()
@@ -203,10 +184,10 @@ impl<'a> QuickSession<'a> {
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        if self.is_lent && Instant::now() < self.core.keepalive.due() {
+        if self.core.is_lent() && Instant::now() < self.core.next_due() {
             return Ok(());
         }
-        self.reclaim(connection);
+        self.core.reclaim(connection);
         if self.core.take_cursor_timeout() {
             self.deliver(connection).await?;
         }
@@ -218,7 +199,7 @@ impl<'a> QuickSession<'a> {
         message: Option<tungstenite::Result<Message>>,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        self.reclaim(connection);
+        self.core.reclaim(connection);
         match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => self.frame(client::parse_post(&text), text.len(), connection).await,
             Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, connection).await,
@@ -280,7 +261,7 @@ impl<'a> QuickSession<'a> {
         outcome: PostOutcome,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        self.reclaim(connection);
+        self.core.reclaim(connection);
         let SessionCore { deps, posts, greatest, .. } = &mut self.core;
         posts.send_outcomes(deps, outcome, connection, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }

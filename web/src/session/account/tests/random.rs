@@ -1,11 +1,13 @@
 //! Random orders of pushes, commits, reads and waits: no cursor covers a message that was not sent, and all messages arrive in
 //! the end.
 
+use std::time::Duration;
+
 use tokio::task::yield_now;
 
 use super::{
     client::Client,
-    world::{ANN, BOB, EVE, ROOMS},
+    world::{ANN, BOB, EVE, ROOMS, typing},
 };
 
 /// A random generator with the same results on every machine (`SplitMix`; Steele et al., 2014).
@@ -27,7 +29,7 @@ async fn run(seed: u64) {
     let (mut pushed, mut published) = (0, 0);
     let steps = u16::from(random.below(200)) * 2;
     for _ in 0..steps {
-        match random.below(10) {
+        match random.below(12) {
             0..5 => {
                 pushed += 1;
                 client.world.lanes.begin_push(pushed);
@@ -41,6 +43,9 @@ async fn run(seed: u64) {
             }
             7 => client.line.allow_frames(usize::from(random.below(20))),
             8 => client.world.invalidate(published),
+            9 => client.world.push_ephemeral(ROOMS[0], [ANN, BOB][usize::from(random.below(2))], typing(BOB)),
+            // Long enough for a cursor, or not: groups send it, or the session does.
+            10 => tokio::time::sleep(Duration::from_millis(u64::from(random.below(250)))).await,
             _ => yield_now().await,
         }
     }
