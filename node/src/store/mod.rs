@@ -19,6 +19,7 @@ mod names;
 mod people;
 mod places;
 mod plan;
+mod post_cache;
 mod read;
 mod rebuild;
 mod records;
