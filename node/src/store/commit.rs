@@ -16,9 +16,10 @@ use starling_protocol::{
 
 use super::{
     Change, Decision, Op, OpResult, PostCheck, Store, StoreError,
-    apply::{PostCache, QuickMessage, Tables},
+    apply::{QuickMessage, Tables},
     decide::{id_reused, too_long},
     digests::ShardDigests,
+    post_cache::PostCache,
 };
 
 /// The events of this process in a commit.

@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use redb::{CursorError, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use starling_protocol::{Event, OriginId, Seq};
 
-use super::{
-    StoreError,
-    tables::{self, LOG},
-};
+use super::tables::{self, LOG};
 
 /// A key in [`LOG`].
 type Key = [u8; 32];
@@ -24,13 +21,12 @@ pub struct LogWriter<'txn> {
 }
 
 impl<'txn> LogWriter<'txn> {
-    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
+    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self { rows: transaction.open_table(LOG)?, added: BTreeMap::new() })
     }
 
     /// Reads an encoded event.
-    pub fn get(&self, origin: OriginId, seq: Seq) -> Result<Option<Bytes>, StoreError> {
-        use redb::ReadableTable;
+    pub fn get(&self, origin: OriginId, seq: Seq) -> Result<Option<Bytes>, redb::Error> {
         let key = tables::log_key(origin, seq);
         if let Some(added) = self.added.get(&key) {
             return Ok(Some(added.clone()));
@@ -38,14 +34,14 @@ impl<'txn> LogWriter<'txn> {
         Ok(self.rows.get(&key)?.map(|event| Bytes::copy_from_slice(event.value())))
     }
 
-    /// Adds an event; it must be the next of its origin.
-    pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
-        let before = self.added.insert(tables::log_key(event.origin, event.seq), event.encoded().clone());
-        if before.is_some() { Err(was_there(event.origin, event.seq)) } else { Ok(()) }
+    /// Adds an event, which must be the next of its origin; returns whether it was not there yet.
+    pub fn append(&mut self, event: &Event) -> bool {
+        let key = tables::log_key(event.origin, event.seq);
+        self.added.insert(key, event.encoded().clone()).is_none()
     }
 
     /// Puts a stub in the place of an event.
-    pub fn replace(&mut self, key: &Key, stub: &Bytes) -> Result<(), StoreError> {
+    pub fn replace(&mut self, key: &Key, stub: &Bytes) -> Result<(), redb::Error> {
         match self.added.get_mut(key) {
             Some(added) => *added = stub.clone(),
             None => drop(self.rows.insert(key, &stub[..])?),
@@ -53,27 +49,17 @@ impl<'txn> LogWriter<'txn> {
         Ok(())
     }
 
-    /// Writes the new events.
-    pub fn flush(&mut self) -> Result<(), StoreError> {
+    /// Writes the new events; fails if one of them was there.
+    pub fn flush(&mut self) -> Result<(), redb::Error> {
         let mut added = std::mem::take(&mut self.added).into_iter().peekable();
         while let Some(first) = added.peek().map(|(key, _)| *key) {
             let mut end = self.rows.lower_bound_mut(std::ops::Bound::Included(&first))?;
             let origin = &first[..OriginId::BYTES];
             while let Some((key, event)) = added.next_if(|(key, _)| key.starts_with(origin)) {
-                end.insert_before(&key, &event[..]).map_err(|error| match error {
-                    CursorError::UnorderedKey => {
-                        let (origin, seq) = tables::parse_log_key(&key);
-                        was_there(origin, seq)
-                    }
-                    other => other.into(),
-                })?;
+                end.insert_before(&key, &event[..])?;
             }
             end.close()?;
         }
         Ok(())
     }
-}
-
-fn was_there(origin: OriginId, seq: Seq) -> StoreError {
-    StoreError::Corrupt(format!("{origin}:{seq} was there already"))
 }

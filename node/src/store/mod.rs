@@ -22,6 +22,7 @@ mod op;
 mod people;
 mod places;
 mod plan;
+mod post_cache;
 mod read;
 mod rebuild;
 mod records;

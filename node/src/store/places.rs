@@ -3,12 +3,10 @@
 
 use std::ops::Bound;
 
-use redb::{
-    CursorError, Key, ReadableTable, ReadableTableMetadata, Table, TableHandle, Value, WriteTransaction,
-};
+use redb::{CursorError, Key, ReadableTable, ReadableTableMetadata, Table, Value, WriteTransaction};
 use starling_protocol::{Event, OriginId, Pos, RoomId, Scope, Seq};
 
-use super::{StoreError, digests::DigestBook, tables};
+use super::tables;
 
 /// From so many rows of one scope on, redb adds them all at once with less work than one by one.
 const RUN_ROWS_MIN: usize = 6;
@@ -25,7 +23,7 @@ pub struct PlacesWriter<'txn> {
 }
 
 impl<'txn> PlacesWriter<'txn> {
-    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
+    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             scopes: transaction.open_table(tables::SCOPES)?,
             timeline: transaction.open_table(tables::TIMELINE)?,
@@ -34,20 +32,18 @@ impl<'txn> PlacesWriter<'txn> {
         })
     }
 
-    /// Adds an event to a scope.
-    pub fn index(&mut self, book: &mut DigestBook, scope: &Scope, event: &Event) {
-        let key = tables::scope_key(scope, event.origin, event.seq);
-        book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());
-        self.indexed.push((key, event.hlc.0));
+    /// Adds an event to a scope; returns its key.
+    pub fn index(&mut self, scope: &Scope, event: &Event) -> &[u8] {
+        self.indexed.push((tables::scope_key(scope, event.origin, event.seq), event.hlc.0));
+        self.indexed.last().map_or(&[], |(key, _)| key)
     }
 
-    /// Removes an event from a scope; returns whether it was there.
-    pub fn unindex(&mut self, book: &mut DigestBook, scope: &Scope, pos: Pos) -> Result<bool, StoreError> {
+    /// Removes an event from a scope; returns its key and stamp if it was there.
+    pub fn unindex(&mut self, scope: &Scope, pos: Pos) -> Result<Option<(Vec<u8>, u64)>, redb::Error> {
         self.flush()?;
         let key = tables::scope_key(scope, pos.origin, pos.seq);
-        let Some(hlc) = self.scopes.remove(&key[..])?.map(|hlc| hlc.value()) else { return Ok(false) };
-        book.removed(scope, self.scopes.name(), &key, &hlc.to_be_bytes());
-        Ok(true)
+        let hlc = self.scopes.remove(&key[..])?.map(|hlc| hlc.value());
+        Ok(hlc.map(|hlc| (key, hlc)))
     }
 
     /// Returns at most `most` events of a scope after a key, each with its key.
@@ -56,7 +52,7 @@ impl<'txn> PlacesWriter<'txn> {
         scope: &Scope,
         after: &[u8],
         most: usize,
-    ) -> Result<Vec<(Vec<u8>, OriginId, Seq)>, StoreError> {
+    ) -> Result<Vec<(Vec<u8>, OriginId, Seq)>, redb::Error> {
         self.flush()?;
         let begin = tables::scope_beginning(scope);
         let from = if after.is_empty() { begin.clone() } else { [after, &[0]].concat() };
@@ -73,30 +69,33 @@ impl<'txn> PlacesWriter<'txn> {
         Ok(found)
     }
 
-    /// Lists a message.
-    pub fn list(&mut self, book: &mut DigestBook, scope: &Scope, room: RoomId, pos: Pos) {
+    /// Lists a message; returns its key.
+    pub fn list(&mut self, room: RoomId, pos: Pos) -> [u8; 50] {
         let key = tables::timeline_key(room, pos);
-        book.added(scope, self.timeline.name(), &key, &[]);
         self.listed.push(key);
+        key
     }
 
-    /// Takes a message from the list.
-    pub fn unlist(
-        &mut self,
-        book: &mut DigestBook,
-        scope: &Scope,
-        room: RoomId,
-        pos: Pos,
-    ) -> Result<(), StoreError> {
+    /// Takes a message from the list; returns its key.
+    pub fn unlist(&mut self, room: RoomId, pos: Pos) -> Result<[u8; 50], redb::Error> {
         self.flush()?;
         let key = tables::timeline_key(room, pos);
         self.timeline.remove(&key)?;
-        book.removed(scope, self.timeline.name(), &key, &[]);
-        Ok(())
+        Ok(key)
+    }
+
+    /// Takes the first of all listed messages from the list; returns its key.
+    pub fn unlist_first(&mut self) -> Result<Option<[u8; 50]>, redb::Error> {
+        Ok(self.timeline.pop_first()?.map(|(key, _)| *key.value()))
+    }
+
+    /// Whether any message is listed.
+    pub fn has_listed(&self) -> Result<bool, redb::Error> {
+        Ok(!self.timeline.is_empty()?)
     }
 
     /// Writes the new rows.
-    pub fn flush(&mut self) -> Result<(), StoreError> {
+    pub fn flush(&mut self) -> Result<(), redb::Error> {
         let mut indexed = std::mem::take(&mut self.indexed);
         indexed.sort_unstable();
         // The key ends with an origin and a number.
@@ -116,24 +115,13 @@ impl<'txn> PlacesWriter<'txn> {
         }
         Ok(())
     }
-
-    /// Takes at most `most` messages from the list, and their digests; returns whether more may be left.
-    pub fn clear_timeline(&mut self, book: &mut DigestBook, most: usize) -> Result<bool, StoreError> {
-        let name = self.timeline.name().to_owned();
-        for _ in 0..most {
-            let Some((key, _)) = self.timeline.pop_first()? else { break };
-            let scope = Scope::room(tables::timeline_room(key.value()));
-            book.removed(&scope, &name, key.value(), &[]);
-        }
-        Ok(!self.timeline.is_empty()?)
-    }
 }
 
 /// Adds rows that ascend. Others may lie between them, as those of late events do.
 fn add_in_order<'rows, K: Key + 'static, V: Value + 'static>(
     table: &mut Table<'_, K, V>,
     mut rows: &[(K::SelfType<'rows>, V::SelfType<'rows>)],
-) -> Result<(), StoreError> {
+) -> Result<(), redb::Error> {
     while let Some((first, value)) = rows.first() {
         let mut added = 0;
         if rows.len() >= RUN_ROWS_MIN {

@@ -4,7 +4,7 @@ use redb::{ReadableTableMetadata, TableHandle};
 use starling_protocol::{RoomId, Scope};
 
 use super::Tables;
-use crate::store::{StoreError, view_set::ViewSet};
+use crate::store::{StoreError, tables, view_set::ViewSet};
 
 impl Tables<'_> {
     /// Removes some rows of some views, and their digests. Looks at `most` rows of each table, and at those of the
@@ -43,7 +43,12 @@ impl Tables<'_> {
     }
 
     fn clear_messages(&mut self, most: usize) -> Result<bool, StoreError> {
-        let more = self.places.clear_timeline(&mut self.book, most)?;
+        for _ in 0..most {
+            let Some(gone) = self.places.unlist_first()? else { break };
+            let scope = Scope::room(tables::timeline_room(&gone));
+            self.book.removed(&scope, tables::TIMELINE.name(), &gone, &[]);
+        }
+        let more = self.places.has_listed()?;
         Ok(self.messages.clear(&mut self.book, most)? || more)
     }
 

@@ -99,7 +99,8 @@ impl Tables<'_> {
         if self.views != ViewSet::ALL {
             return Ok(());
         }
-        if self.places.unindex(&mut self.book, &scope, pos)? {
+        if let Some((key, hlc)) = self.places.unindex(&scope, pos)? {
+            self.book.removed(&scope, tables::SCOPES.name(), &key, &hlc.to_be_bytes());
             self.book.unapplied(&scope, pos);
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Applies events of messages to their views: position, edits, reactions, deletion, erasure.
 
+use redb::TableHandle;
 use starling_protocol::{
-    Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender, Seq,
+    Event, EventBody, MessageId, OriginId, Pos, Refusal, RoomId, Scope, Sender, Seq, UserId,
     event::{MessageKey, MessagePosted, ReactionChanged, SenderKey},
     frame::client::ListedMessage,
     merge::{
@@ -12,11 +13,13 @@ use starling_protocol::{
 
 use super::{QuickMessage, Tables};
 use crate::store::{
-    Change, StoreError,
+    Change, PostCheck, StoreError,
     messages::key_of,
+    post_cache::RoomFacts,
+    tables::TIMELINE,
     view_set::ViewSet,
     views::{
-        Deleted, Duplicate, Edit, Mention, Reaction, derived_id_index, mention_key, message_pos_key,
+        Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_pos_key,
         reaction_key,
     },
 };
@@ -125,7 +128,8 @@ impl Tables<'_> {
         let key = posted.key();
         self.messages.put(&mut self.book, key, before, state);
         if let Some(before) = before {
-            self.places.unlist(&mut self.book, &scope_before, before.room, before.pos())?;
+            let gone = self.places.unlist(before.room, before.pos())?;
+            self.book.removed(&scope_before, TIMELINE.name(), &gone, &[]);
             let mentions = self.posted_at(before.pos().origin, before.pos().seq)?.mentions;
             for user in mentions {
                 let key = mention_key(before.room, Some(before.pos()));
@@ -133,7 +137,8 @@ impl Tables<'_> {
             }
             self.put_duplicate(before.room, before.pos(), key)?;
         }
-        self.places.list(&mut self.book, &scope, room, pos);
+        let listed_at = self.places.list(room, pos);
+        self.book.added(&scope, TIMELINE.name(), &listed_at, &[]);
         for &user in &posted.mentions {
             let key = mention_key(room, Some(pos));
             self.records.put::<Mention>(&mut self.book, &Scope::user(user), &key, &())?;
@@ -188,5 +193,48 @@ impl Tables<'_> {
     /// Reads the message at a position of the log.
     pub fn posted_at(&self, origin: OriginId, seq: Seq) -> Result<MessagePosted, StoreError> {
         super::posted_in(self.log.get(origin, seq)?)
+    }
+
+    /// Reads what posts must know about a room.
+    pub(super) fn room_facts(&self, room: &Scope) -> Result<RoomFacts, StoreError> {
+        if let Some(facts) = self.cache.borrow().rooms.get(room) {
+            return Ok(*facts);
+        }
+        let state = self.records.get::<Room>(room, &[])?;
+        let facts = RoomFacts {
+            is_member_room: state.is_some(),
+            is_deleted: state.is_some_and(|state| state.deleted),
+            has_deletions: self.records.scan::<Deleted>(room, &[])?.next().transpose()?.is_some(),
+        };
+        self.cache.borrow_mut().rooms.insert(room.clone(), facts);
+        Ok(facts)
+    }
+
+    /// Returns the shown name of a user; empty if they have none.
+    pub(super) fn username(&self, user: UserId) -> Result<String, StoreError> {
+        if let Some(name) = self.cache.borrow().usernames.get(&user) {
+            return Ok(name.clone());
+        }
+        let name = self.records.username(user)?.unwrap_or_default();
+        self.cache.borrow_mut().usernames.insert(user, name.clone());
+        Ok(name)
+    }
+
+    /// Returns why a sender may not post in a room; `None` if they may.
+    pub fn refuse_post(
+        &self,
+        room: RoomId,
+        sender: &Sender,
+        check: PostCheck,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let asked = (room, sender.key(), check as usize);
+        if self.cache.borrow().allowed.contains(&asked) {
+            return Ok(None);
+        }
+        let refusal = check(self, room, sender)?;
+        if refusal.is_none() {
+            self.cache.borrow_mut().allowed.insert(asked);
+        }
+        Ok(refusal)
     }
 }

@@ -1,7 +1,6 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
 //! only fetches and keeps their states. Called by the committer, and by a rebuild, which may be of some views only.
 
-mod cache;
 mod clear;
 mod cluster;
 mod erase;
@@ -21,7 +20,6 @@ use starling_protocol::{
     merge::room::{self, QuickRoomState},
 };
 
-pub use self::cache::PostCache;
 use super::{
     Change, StoreError,
     digests::DigestBook,
@@ -30,6 +28,7 @@ use super::{
     message_ids::MessageIdsWriter,
     names::NamesWriter,
     places::PlacesWriter,
+    post_cache::PostCache,
     records::RecordsWriter,
     scrub, tables,
     view_set::ViewSet,
@@ -137,7 +136,9 @@ impl<'txn> Tables<'txn> {
 
     /// Appends an event to the log; it must be the next of its origin.
     pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
-        self.log.append(event)?;
+        if !self.log.append(event) {
+            return Err(StoreError::Corrupt(format!("{}:{} was there already", event.origin, event.seq)));
+        }
         self.heads.set(event.origin, event.seq);
         Ok(())
     }
@@ -205,7 +206,8 @@ impl<'txn> Tables<'txn> {
 
     fn index_scope(&mut self, scope: &Scope, event: &Event) {
         if self.views == ViewSet::ALL {
-            self.places.index(&mut self.book, scope, event);
+            let key = self.places.index(scope, event);
+            self.book.added(scope, tables::SCOPES.name(), key, &event.hlc.0.to_be_bytes());
         }
     }
 

@@ -11,7 +11,6 @@ use starling_protocol::{
 };
 
 use super::*;
-use crate::permissions::refuse_post_at_commit;
 
 const ANN: UserId = UserId([3; 16]);
 const DEN: RoomId = RoomId([7; 10]);
@@ -27,7 +26,7 @@ fn shown(store: &Store) -> Vec<(RoomId, u128, String, Pos)> {
     items.map(|(room, m)| (room, m.listed_id.as_u128(), m.posted.body().to_owned(), m.pos)).collect()
 }
 
-/// What the listed id of each message finds is that message.
+/// Checks that the listed id of each message finds it.
 fn check_listed_ids(store: &Store) {
     for (room, id, text, pos) in shown(store) {
         let found = store.messages().unwrap().find_by_listed_id(MessageId::from_u128(id)).unwrap();
@@ -168,10 +167,16 @@ fn membership(membership: Membership) -> MembershipChanged {
     MembershipChanged { user: ANN, membership, since: None, invite: None, by: ANN }
 }
 
+/// Lets members post in their room.
+fn members_only(tables: &Tables<'_>, room: RoomId, sender: &Sender) -> Result<Option<Refusal>, StoreError> {
+    let role = sender.user().map_or(Ok(None), |user| tables.records.role(room, user))?;
+    Ok(role.is_none().then(|| Refusal::new(ErrorCode::NotFound, "they are no member")))
+}
+
 fn ann_posts(id: u128) -> Op {
     let text = MessageText::parse("hello").unwrap();
     let posted = MessagePosted::new(MessageId::from_u128(id), Sender::User(ANN), text);
-    Op::Post { room: DEN, posted, above_hlc: None, check: refuse_post_at_commit }
+    Op::Post { room: DEN, posted, above_hlc: None, check: members_only }
 }
 
 fn decided(scope: Scope, body: impl Into<EventBody>) -> Op {
