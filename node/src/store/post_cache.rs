@@ -1,4 +1,4 @@
-//! What posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else comes
+//! Answers to what posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else comes
 //! with every message, change nothing of it; every other event clears it.
 
 use std::collections::{BTreeMap, BTreeSet};
