@@ -11,7 +11,7 @@ const ANSWERS_MAX: usize = 10_000;
 /// Answers as of the last event that was applied.
 #[derive(Debug, Default)]
 pub struct PostCache {
-    /// What is known of rooms, by their scopes.
+    /// The rooms, by their scopes.
     pub rooms: BTreeMap<Scope, RoomFacts>,
     /// The shown names of users.
     pub usernames: BTreeMap<UserId, String>,
