@@ -281,14 +281,14 @@ fn people_and_rooms() -> Vec<Event> {
     (1..).zip(facts).map(event).collect()
 }
 
-/// What this process has used up to now; it has one thread.
+/// The use of resources by this process, which has one thread.
 struct Usage {
     cpu_ns: u64,
     at: Instant,
     written: u64,
 }
 
-/// What it has used per post.
+/// The same per post.
 struct Used {
     cpu_us: f64,
     wall_us: f64,

@@ -1,5 +1,5 @@
-//! What posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else comes
-//! with every message, change nothing of it; every other event clears it.
+//! Answers to what posts ask about their rooms and senders, kept by the committer from batch to batch. Posts, and what else
+//! comes with every message, change nothing of it; every other event clears it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ const ANSWERS_MAX: usize = 10_000;
 /// Answers as of the last event that was applied.
 #[derive(Debug, Default)]
 pub struct PostCache {
-    /// Rooms.
+    /// The rooms, by their scopes.
     pub rooms: BTreeMap<Scope, RoomFacts>,
     /// The shown names of users.
     pub usernames: BTreeMap<UserId, String>,

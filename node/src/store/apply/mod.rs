@@ -52,7 +52,7 @@ pub struct Tables<'txn> {
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
-    /// What posts ask about their rooms and senders.
+    /// Answers to what posts ask about their rooms and senders.
     pub(super) cache: RefCell<PostCache>,
     to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
     /// The views that are written; the others are only read.
