@@ -200,8 +200,11 @@ impl<'txn> HeadsWriter<'txn> {
 
     /// Returns the last event of an origin.
     pub fn get(&self, origin: OriginId) -> Result<Seq, StoreError> {
+        if let Some(&moved) = self.moved.get(&origin) {
+            return Ok(moved);
+        }
         let head = self.heads.get(&origin.to_bytes())?.map(|seq| Seq(seq.value()));
-        Ok(head.unwrap_or_else(|| self.base.as_ref().map_or(Seq::NONE, |base| base.get(origin))))
+        Ok(head.unwrap_or_else(|| self.in_base(origin)))
     }
 
     /// Sets the last event of an origin.

@@ -18,7 +18,6 @@ mod message_ids;
 mod messages;
 mod migrations;
 mod names;
-mod op;
 mod people;
 mod places;
 mod plan;
@@ -58,11 +57,10 @@ pub use self::{
     change::Change,
     commit::{Commit, Committer, OwnEvents},
     damage::without_panic,
-    decide::{Decide, Decision, PostCheck},
+    decide::{Decide, Decision, Op, OpResult, PostCheck},
     digests::Snapshot,
     messages::{Direction, MessagesReader, TimelineSlice},
     migrations::{SCHEMA_VERSION, STEPS, Step},
-    op::{Op, OpResult},
     people::Person,
     plan::Progress,
     read::Page,
