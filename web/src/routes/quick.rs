@@ -311,6 +311,7 @@ async fn open_quick_socket(
     let client = admitted.client();
     let participant =
         Participant { room, id, name, sender, identity, client, lease, resume_point, last_seen_pos };
+    let (deps, participant) = (Box::new(deps), Box::new(participant));
     Ok(admitted.run(&[], async move |socket| session::quick::run(deps, participant, socket).await))
 }
 

@@ -148,14 +148,14 @@ impl Admitted {
     pub fn run<F: Future<Output = ()> + Send>(
         self,
         protocols: &'static [&'static str],
-        session: impl FnOnce(WebSocket) -> F + Send + 'static,
+        session: impl FnOnce(Box<WebSocket>) -> F + Send + 'static,
     ) -> Response {
         let Self { handshake, held, client } = self;
         let response = handshake.accept(protocols);
         tokio::spawn(async move {
             let upgraded = handshake.on_upgrade.await;
             if let Some(socket) = upgraded.ok().and_then(|upgraded| into_socket(upgraded, client)) {
-                session(socket).await;
+                session(Box::new(socket)).await;
             }
             drop(held);
         });

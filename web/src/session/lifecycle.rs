@@ -16,7 +16,7 @@ pub async fn run<S: Socket>(
     deps.metrics.sessions.inc();
     let mut connection = Connection::new(socket);
     let ended = serve(&mut connection).await;
-    finish(deps, ended, connection).await;
+    Box::pin(finish(deps, ended, connection)).await;
 }
 
 /// Closes the socket with the reason.

@@ -74,6 +74,21 @@ impl WebSocket {
     }
 }
 
+/// Sessions hold their socket in a box: a future has a copy of each value that was moved into it on the way.
+impl<S: Socket> Socket for Box<S> {
+    fn write_half(&self) -> Arc<dyn WriteHalf> {
+        S::write_half(self)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<tungstenite::Result<Message>>> {
+        S::poll_next(self, cx)
+    }
+
+    fn take_replies(&mut self, wire: &mut Vec<u8>) {
+        S::take_replies(self, wire);
+    }
+}
+
 impl Socket for WebSocket {
     fn write_half(&self) -> Arc<dyn WriteHalf> {
         self.stream.tcp.clone()

@@ -20,6 +20,13 @@ async fn a_first_visit_gets_history_then_a_cursor_then_the_lane() {
     client.expect(&["message 3", "cursor 3"]).await;
 }
 
+/// Most of the memory of an idle session is its task.
+#[tokio::test]
+async fn a_session_is_small() {
+    let bytes = Client::connect(0, ResumePoint::Nothing).session_bytes;
+    assert!(bytes <= 1_536, "{bytes}");
+}
+
 #[tokio::test]
 async fn a_resume_gets_exactly_what_it_lacks() {
     let mut client = Client::connect(4, cursor(2));

@@ -76,6 +76,7 @@ async fn open_account_socket(
         Err(response) => return Ok(*response),
     };
     let user = SessionUser { identity, client: admitted.client(), resume_point, last_seen_pos };
+    let (deps, user) = (Box::new(deps), Box::new(user));
     let session = async move |socket| account::run(deps, user, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -70,10 +70,10 @@ impl<'a> AccountSession<'a> {
     /// Takes positions in the lanes, sends the welcome, and reads what the client lacks.
     pub async fn begin<S: Socket>(
         deps: &'a SessionDeps,
-        user: SessionUser,
+        user: Box<SessionUser>,
         connection: &mut Connection<S>,
     ) -> Result<Self, End> {
-        let SessionUser { identity, client, resume_point, last_seen_pos } = user;
+        let SessionUser { identity, client, resume_point, last_seen_pos } = *user;
         let network = client.network;
         // Followed before any read: later commits are in the lanes, whatever is read.
         let mut lane_set = LaneSet::new(&deps.lanes, identity.user);
@@ -131,11 +131,11 @@ impl<'a> AccountSession<'a> {
             // same write as frames.
             tokio::select! {
                 biased;
-                () = drain.begun() => return self.hand_over(connection).await,
+                () = drain.begun() => return Box::pin(self.hand_over(connection)).await,
                 outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
-                outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, connection).await?,
+                outcome = await_request(&mut self.pending_request) => Box::pin(self.finish_request(outcome, connection)).await?,
                 message = connection.next(), if self.core.posts.has_room() && self.pending_request.is_none() => {
-                    self.incoming(message, connection).await?;
+                    Box::pin(self.incoming(message, connection)).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
                 () = self.core.reader.returned(), if is_lent => self.core.reclaim(connection),
@@ -219,11 +219,11 @@ impl<'a> AccountSession<'a> {
         // First, because the user may be logged out, or no longer in a room.
         self.send_own_lane(connection).await?;
         if self.backlog.is_some() {
-            return self.send_backlog(connection).await;
+            return Box::pin(self.send_backlog(connection)).await;
         }
         let mut frames = mem::take(&mut self.frames);
         let delivered = match self.lane_set.take_next(TAKE_FRAMES, &mut frames) {
-            Err(Lagged) => self.start_catch_up(connection).await,
+            Err(Lagged) => Box::pin(self.start_catch_up(connection)).await,
             Ok(Some(room)) => self.deliver(room, &frames, connection).await,
             Ok(None) => self.finish_round(connection).await,
         };
@@ -247,13 +247,13 @@ impl<'a> AccountSession<'a> {
         while self.lane_set.own_is_ready() {
             let mut frames = Vec::new();
             if self.lane_set.take_own(TAKE_FRAMES, &mut frames).is_err() {
-                return self.start_catch_up(connection).await;
+                return Box::pin(self.start_catch_up(connection)).await;
             }
             if frames.iter().any(Frame::is_invalidation) {
-                self.refresh_context(connection).await?;
+                Box::pin(self.refresh_context(connection)).await?;
             }
             self.send(&frames, connection).await?;
-            self.send_online_users(connection).await?;
+            Box::pin(self.send_online_users(connection)).await?;
         }
         Ok(())
     }
@@ -277,10 +277,10 @@ impl<'a> AccountSession<'a> {
             let (frame, is_in) =
                 self.core.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
-                self.refresh_context(connection).await?;
+                Box::pin(self.refresh_context(connection)).await?;
             }
             connection.feed(frame).await?;
-            self.send_online_users(connection).await?;
+            Box::pin(self.send_online_users(connection)).await?;
         }
         Ok(())
     }

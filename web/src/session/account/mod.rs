@@ -35,16 +35,17 @@ pub struct SessionUser {
 }
 
 /// Runs the session of an account to its end and closes the socket.
-pub async fn run<S: Socket>(deps: SessionDeps, user: SessionUser, socket: S) {
+pub async fn run<S: Socket>(deps: Box<SessionDeps>, user: Box<SessionUser>, socket: S) {
     lifecycle::run(&deps, socket, async |connection| serve(&deps, user, connection).await).await;
 }
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
-    user: SessionUser,
+    user: Box<SessionUser>,
     connection: &mut Connection<S>,
 ) -> Result<Never, End> {
-    let mut session = AccountSession::begin(deps, user, connection).await?;
+    // Whatever happens once, or seldom, has its memory elsewhere, and only meanwhile.
+    let mut session = Box::pin(AccountSession::begin(deps, user, connection)).await?;
     let ended = session.run(connection).await;
     // A frame that a group has begun comes before the close frame.
     session.core.reclaim(connection);

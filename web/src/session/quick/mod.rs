@@ -35,19 +35,20 @@ use crate::{
 };
 
 /// Runs the session of a quick room to its end and closes the socket.
-pub async fn run<S: Socket>(deps: SessionDeps, participant: Participant, socket: S) {
+pub async fn run<S: Socket>(deps: Box<SessionDeps>, participant: Box<Participant>, socket: S) {
     // The session owns its participant: their name is free before the client sees the close frame.
     lifecycle::run(&deps, socket, async |connection| serve(&deps, participant, connection).await).await;
 }
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
-    mut participant: Participant,
+    mut participant: Box<Participant>,
     connection: &mut Connection<S>,
 ) -> Result<Never, End> {
     // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
     let subscription = deps.lanes.subscribe(participant.room);
-    let replayed = replay::run(deps, &participant, connection).await?;
+    // Whatever happens once, or seldom, has its memory elsewhere, and only meanwhile.
+    let replayed = Box::pin(replay::run(deps, &participant, connection)).await?;
     let above_hlc = match participant.last_seen_pos {
         Some(pos) => Some(deps.posting.above_hlc(pos).await.map_err(End::Refused)?),
         None => None,
@@ -112,17 +113,17 @@ impl<'a> QuickSession<'a> {
                 biased;
                 _ = &mut self.participant.lease.taken_over => return Err(End::TakenOver),
                 end = &mut over => return Err(end),
-                () = drain.begun() => return self.hand_over(connection).await,
+                () = drain.begun() => return Box::pin(self.hand_over(connection)).await,
                 outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
                 message = connection.next(), if self.core.posts.has_room() => {
-                    self.incoming(message, connection).await?;
+                    Box::pin(self.incoming(message, connection)).await?;
                 }
                 () = &mut timer => self.on_timer(connection).await?,
                 () = self.core.reader.returned(), if is_lent => self.core.reclaim(connection),
                 () = self.lane.changed(), if !is_lent && self.backlog.is_none() => {
                     self.deliver(connection).await?;
                 }
-                () = ready(()), if self.backlog.is_some() => self.send_backlog(connection).await?,
+                () = ready(()), if self.backlog.is_some() => Box::pin(self.send_backlog(connection)).await?,
                 () = ready(()), if !is_lent && connection.has_unsent() => connection.flush().await?,
             }
         }
@@ -158,7 +159,7 @@ impl<'a> QuickSession<'a> {
         }
         self.frames.clear();
         let Ok((end, point)) = self.lane.take_with_commit(TAKE_FRAMES, &mut self.frames) else {
-            self.start_catch_up(connection).await?;
+            Box::pin(self.start_catch_up(connection)).await?;
             return Ok(false);
         };
         self.marks.set(end, point);

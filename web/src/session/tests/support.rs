@@ -246,6 +246,8 @@ pub struct Client {
     pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     pub take_over: Option<oneshot::Sender<()>>,
     pub line: Line,
+    /// The size of the session's task.
+    pub session_bytes: usize,
     /// The messages up to this one need not be sent.
     covered: u64,
     /// The people in the room, by the last welcome.
@@ -282,7 +284,10 @@ impl Client {
             last_seen_pos: None,
         };
         let (line, wire) = Line::new();
-        tokio::spawn(quick::run(SessionDeps::from_ref(&state), participant, wire));
+        let deps = Box::new(SessionDeps::from_ref(&state));
+        let session = quick::run(deps, Box::new(participant), Box::new(wire));
+        let session_bytes = size_of_val(&session);
+        tokio::spawn(session);
         Self {
             memory,
             lanes,
@@ -290,6 +295,7 @@ impl Client {
             drain,
             take_over: Some(take_over),
             line,
+            session_bytes,
             covered,
             present: Vec::new(),
             got: BTreeSet::new(),

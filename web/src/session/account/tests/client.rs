@@ -33,6 +33,8 @@ pub struct Client {
     pub metrics: WebMetrics,
     pub drain: watch::Sender<Serving>,
     pub line: Line,
+    /// The size of the session's task.
+    pub session_bytes: usize,
     /// The messages up to this one need not be sent.
     covered: u64,
     /// The messages that were received.
@@ -57,8 +59,11 @@ impl Client {
         let (line, wire) = Line::new();
         let client = support::client_connection();
         let user = SessionUser { identity, client, resume_point, last_seen_pos: None };
-        tokio::spawn(account::run(SessionDeps::from_ref(&state), user, wire));
-        Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
+        let deps = Box::new(SessionDeps::from_ref(&state));
+        let session = account::run(deps, Box::new(user), Box::new(wire));
+        let session_bytes = size_of_val(&session);
+        tokio::spawn(session);
+        Self { world, memory, metrics, drain, line, session_bytes, covered, got: BTreeSet::new() }
     }
 
     /// Connects to a world without messages, and reads the first frames.

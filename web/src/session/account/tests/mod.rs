@@ -31,6 +31,13 @@ async fn a_first_connection_gets_the_real_cursor_and_then_its_lanes() {
     client.expect(&["message 4", "cursor 4"]).await;
 }
 
+/// Most of the memory of an idle session is its task.
+#[tokio::test]
+async fn a_session_is_small() {
+    let bytes = Client::connected().await.session_bytes;
+    assert!(bytes <= 1_536, "{bytes}");
+}
+
 #[tokio::test]
 async fn a_resume_gets_exactly_what_it_lacks_of_all_rooms() {
     let mut client = Client::connect(6, cursor(3));
