@@ -39,13 +39,18 @@ pub struct SessionCore<'a> {
     progress: CatchUpProgress,
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
-    last_cursor_at: Instant,
+    cursor_times: CursorTimes,
+}
+
+/// When cursors were and are due.
+struct CursorTimes {
+    last_at: Instant,
     /// Whether a cursor is due however new the last one is, because no frame was sent for [`CURSOR_AFTER`].
     is_overdue: bool,
     /// Whether frames were sent within [`CURSOR_AFTER`] before the last ones.
     frames_flow: bool,
     /// The start of the wait for a cursor: the last frame, or the last timeout.
-    cursor_timer_from: Instant,
+    timer_from: Instant,
 }
 
 impl<'a> SessionCore<'a> {
@@ -68,10 +73,12 @@ impl<'a> SessionCore<'a> {
             greatest: Hlc::default(),
             progress: CatchUpProgress::default(),
             catching_up: false,
-            last_cursor_at: now,
-            is_overdue: false,
-            frames_flow: false,
-            cursor_timer_from: now,
+            cursor_times: CursorTimes {
+                last_at: now,
+                is_overdue: false,
+                frames_flow: false,
+                timer_from: now,
+            },
         }
     }
 
@@ -79,7 +86,7 @@ impl<'a> SessionCore<'a> {
     /// cursors for their frames, and this session for its own.
     pub fn next_due(&self) -> Instant {
         let due = self.keepalive.due();
-        if self.needs_cursor() { due.min(self.cursor_timer_from + CURSOR_AFTER) } else { due }
+        if self.needs_cursor() { due.min(self.cursor_times.timer_from + CURSOR_AFTER) } else { due }
     }
 
     /// Returns whether a frame was sent that no complete cursor covers, and no backlog is being sent.
@@ -89,17 +96,19 @@ impl<'a> SessionCore<'a> {
 
     /// Returns whether a cursor should follow the frames that are sent now, because the last is old or overdue.
     pub fn should_send_cursor(&self) -> bool {
-        let since_frame = if self.frames_flow { Duration::ZERO } else { CURSOR_AFTER };
-        self.needs_cursor() && (self.is_overdue || is_cursor_due(since_frame, self.last_cursor_at.elapsed()))
+        let since_frame = if self.cursor_times.frames_flow { Duration::ZERO } else { CURSOR_AFTER };
+        self.needs_cursor()
+            && (self.cursor_times.is_overdue
+                || is_cursor_due(since_frame, self.cursor_times.last_at.elapsed()))
     }
 
     /// Returns whether a cursor is needed and [`CURSOR_AFTER`] has passed since the last frame. If so, starts that time again,
     /// because the next cursor may not be complete either.
     pub fn take_cursor_timeout(&mut self) -> bool {
-        let over = self.needs_cursor() && self.cursor_timer_from.elapsed() >= CURSOR_AFTER;
+        let over = self.needs_cursor() && self.cursor_times.timer_from.elapsed() >= CURSOR_AFTER;
         if over {
-            self.cursor_timer_from = Instant::now();
-            self.is_overdue = true;
+            self.cursor_times.timer_from = Instant::now();
+            self.cursor_times.is_overdue = true;
         }
         over
     }
@@ -108,7 +117,7 @@ impl<'a> SessionCore<'a> {
     pub fn note_frames_sent(&mut self, delivered: u64) {
         // Frames that were not shown don't delay the cursor.
         if delivered > 0 {
-            self.frames_flow = self.cursor_timer_from.elapsed() < CURSOR_AFTER;
+            self.cursor_times.frames_flow = self.cursor_times.timer_from.elapsed() < CURSOR_AFTER;
             self.restart_cursor_timer();
             self.deps.metrics.deliveries.inc_by(delivered);
         }
@@ -126,8 +135,8 @@ impl<'a> SessionCore<'a> {
 
     /// Sends a cursor for everything that was sent.
     pub async fn send_cursor<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        self.last_cursor_at = Instant::now();
-        self.is_overdue = false;
+        self.cursor_times.last_at = Instant::now();
+        self.cursor_times.is_overdue = false;
         let sealed = self.seal();
         if sealed.complete {
             self.delivery.note_cursor();
@@ -152,7 +161,7 @@ impl<'a> SessionCore<'a> {
 
     /// Waits for [`CURSOR_AFTER`] from now on before a cursor is due: a batch of a backlog was sent.
     pub fn restart_cursor_timer(&mut self) {
-        self.cursor_timer_from = Instant::now();
+        self.cursor_times.timer_from = Instant::now();
     }
 
     /// Sends the cursor after a backlog that reached up to a commit.
@@ -184,8 +193,8 @@ impl<'a> SessionCore<'a> {
         let progress = Progress {
             delivery: self.delivery.clone(),
             greatest: self.greatest,
-            last_frame_at: self.cursor_timer_from.into_std(),
-            last_cursor_at: self.last_cursor_at.into_std(),
+            last_frame_at: self.cursor_times.timer_from.into_std(),
+            last_cursor_at: self.cursor_times.last_at.into_std(),
             unsent: Vec::new(),
         };
         self.is_lent = self.reader.lend(progress).is_none();
@@ -198,8 +207,8 @@ impl<'a> SessionCore<'a> {
         let Progress { delivery, greatest, last_frame_at, last_cursor_at, unsent } = progress;
         self.delivery = delivery;
         self.greatest = greatest;
-        self.last_cursor_at = last_cursor_at.into();
-        self.cursor_timer_from = last_frame_at.into();
+        self.cursor_times.last_at = last_cursor_at.into();
+        self.cursor_times.timer_from = last_frame_at.into();
         connection.continue_frame(unsent);
     }
 
