@@ -309,7 +309,7 @@ fn open_store(
     // A migration may take minutes, in which this thread does nothing else.
     let open = || {
         Store::open_file_with(&file, storage.cache_bytes, STEPS, &mut |progress| {
-            starting.on_progress(progress)
+            starting.on_progress(progress);
         })
     };
     let store = block_in_place(open).map_err(|error| StartError::store(&file, error))?;
