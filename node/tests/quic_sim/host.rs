@@ -116,13 +116,11 @@ impl Host {
         let (slot, identity, members) = (Arc::clone(&core), self.identity.clone(), Arc::clone(&self.members));
         let (disk, space, config, mutant) =
             (self.disk.clone(), self.space.clone(), self.config(), self.mutant);
-        let open = move || match mutant {
-            Some(Mutant::DiskForgets) => {
-                let journal = ForgetfulFile(disk.journal());
-                Store::open_backend(ForgetfulFile(disk), journal)
-            }
-            _ => {
-                let journal = disk.journal();
+        let open = move || {
+            let journal = disk.journal();
+            if mutant == Some(Mutant::DiskForgets) {
+                Store::open_backend(ForgetfulFile(disk), ForgetfulFile(journal))
+            } else {
                 Store::open_backend(disk, journal)
             }
         };
