@@ -93,10 +93,15 @@ impl MessagesReader {
         let Some(EventBody::MessagePosted(posted)) = self.event(pos)?.map(|event| event.body) else {
             return Ok(None);
         };
-        match self.state(posted.key())?.filter(|state| state.pos() == pos) {
-            Some(state) => self.listed(&state, posted).map(Some),
-            None => Ok(None),
-        }
+        let MessageKey { sender, id } = posted.key();
+        let posts = self.ids.with_id(id)?;
+        let Some((_, state)) = posts.iter().find(|(by, state)| *by == sender && state.pos() == pos) else {
+            return Ok(None);
+        };
+        let listed_id =
+            message::id_holder(&posts).map_or(id, |holder| message::listed_id(holder, sender, id));
+        let shown = self.shown(state.room, &posted.sender)?;
+        Ok(Some(ListedMessage { listed_id, pos, shown, posted }))
     }
 
     /// Reads the message at a position of the timeline; fails if it isn't in the log, so that no list silently lacks one.
@@ -125,12 +130,6 @@ impl MessagesReader {
     /// Reads the state of a message, if it was posted.
     pub fn state(&self, key: MessageKey) -> Result<Option<MessageState>, StoreError> {
         self.ids.state(key)
-    }
-
-    fn listed(&mut self, state: &MessageState, posted: MessagePosted) -> Result<ListedMessage, StoreError> {
-        let (pos, listed_id) = (state.pos(), self.listed_id(posted.key())?);
-        let shown = self.shown(state.room, &posted.sender)?;
-        Ok(ListedMessage { listed_id, pos, shown, posted })
     }
 
     /// Returns the id under which a message is listed.
