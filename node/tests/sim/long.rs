@@ -28,7 +28,7 @@ const MEASURED: usize = 10;
 /// Replacements or starts between two read marks.
 const MARK_EVERY: usize = 10;
 /// Posts of which one measurement takes the median.
-const POSTS: usize = 5;
+const POSTS: usize = 11;
 /// The longest virtual time for a step: a new node pulls each origin by itself, and there are thousands.
 const STEP_MS_MAX: u64 = 3_600_000;
 
@@ -195,17 +195,18 @@ impl Long {
 
     fn cost(&mut self, steps: usize) -> Cost {
         let node = 0;
-        let mut post_bytes: Vec<_> = (0..POSTS)
-            .map(|_| {
-                let before = self.written_bytes(node);
-                self.post(node);
-                self.written_bytes(node) - before
-            })
-            .collect();
+        // A checkpoint may follow any commit, so the middle of several is taken.
+        let (mut post_bytes, mut mark_commit_bytes) = (Vec::new(), Vec::new());
+        for _ in 0..POSTS {
+            let before = self.written_bytes(node);
+            self.post(node);
+            let between = self.written_bytes(node);
+            self.mark(node);
+            post_bytes.push(between - before);
+            mark_commit_bytes.push(self.written_bytes(node) - between);
+        }
         post_bytes.sort_unstable();
-        let before = self.written_bytes(node);
-        self.mark(node);
-        let mark_commit_bytes = self.written_bytes(node) - before;
+        mark_commit_bytes.sort_unstable();
         let run = self.world.nodes[node].run.as_ref().expect("it runs");
         let vector = run.committer.vector();
         let (key, owner) = cursor_key();
@@ -219,7 +220,7 @@ impl Long {
             mark_bytes: self.mark_bytes,
             heads: vector.difference().len(),
             post_bytes: post_bytes[POSTS / 2],
-            mark_commit_bytes,
+            mark_commit_bytes: mark_commit_bytes[POSTS / 2],
         }
     }
 
