@@ -116,6 +116,18 @@ impl Fault {
         Self::NewerKind,
     ];
 
+    /// The kinds that matter when nodes leave.
+    pub const OF_LEAVING: [Self; 8] = [
+        Self::LeavesCluster,
+        Self::LostForEver,
+        Self::DiskEmptied,
+        Self::Joins,
+        Self::Crash,
+        Self::CutPair,
+        Self::CutOneWay,
+        Self::SlowLink,
+    ];
+
     /// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
     /// One of them can always be, or the history would have no end.
     pub fn draw(rng: &mut StdRng) -> Vec<Self> {

@@ -132,4 +132,9 @@ impl Mutant {
         Self::LeaverReceives,
         Self::ForgottenComesBackEmpty,
     ];
+
+    /// Whether only a leave, and what happens beside it, can show the bug.
+    pub fn is_of_leaving(self) -> bool {
+        matches!(self, Self::LeaversCountEachOther | Self::LeaverReceives)
+    }
 }

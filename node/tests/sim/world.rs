@@ -107,7 +107,11 @@ impl World {
             _ => [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)],
         };
         let folds = Folds::draw(&mut rng);
-        let fault_kinds = Fault::draw(&mut rng);
+        let mut fault_kinds = Fault::draw(&mut rng);
+        if mutant.is_some_and(Mutant::is_of_leaving) {
+            // Among all kinds of fault, a node leaves too rarely at the moment at which others are lost.
+            fault_kinds = Fault::OF_LEAVING.to_vec();
+        }
         let mut world = Self::with_nodes(rng, count, mutant);
         (world.folds, world.fault_kinds) = (folds, fault_kinds);
         world.people.read_much = world.rng.random_bool(0.3);
