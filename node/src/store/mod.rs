@@ -45,7 +45,7 @@ use std::{
 
 use redb::{
     Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction,
-    backends::{FileBackend, InMemoryBackend},
+    backends::InMemoryBackend,
 };
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
@@ -73,7 +73,7 @@ pub use self::{
 };
 use self::{
     damage::GuardedDatabase,
-    journal::{Journal, Start},
+    journal::{Journal, JournalFile, Start},
 };
 
 use crate::data_dir::create_private_file;
@@ -307,7 +307,7 @@ fn open_journal(path: &Path) -> Result<Box<dyn StorageBackend>, StoreError> {
         created => created.and_then(|file| sync_dir_of(path).map(|()| file)),
     };
     let file = file.map_err(StoreError::from_io)?;
-    Ok(Box::new(FileBackend::new(file).map_err(StoreError::from_open)?))
+    Ok(Box::new(JournalFile::new(file).map_err(StoreError::from_open)?))
 }
 
 /// Removes the files of a store that nobody has open, if they exist.

@@ -6,6 +6,7 @@
 //! The journal is written from its beginning after each checkpoint. The checkpoint numbers the epoch that begins, and each
 //! record names its epoch, so no record of an earlier one is taken for a new one.
 
+mod file;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use redb::{ReadableTable, StorageBackend, StorageError, Table};
 use thiserror::Error;
 
 use self::record::{HEADER_BYTES, Header, Key};
-pub use self::replay::Tail;
+pub use self::{file::JournalFile, replay::Tail};
 
 /// The most bytes of the file. A checkpoint follows earlier: see [`CHECKPOINT_BYTES`].
 const BYTES_MAX: u64 = if cfg!(test) { 16 * 1024 } else { 32 * 1024 * 1024 };
