@@ -17,6 +17,7 @@ use starling_protocol::{
 use super::{
     Change, Decision, Op, OpResult, PostCheck, Store, StoreError,
     apply::{QuickMessage, Tables},
+    begin_durable,
     decide::{id_reused, too_long},
     digests::ShardDigests,
     post_cache::PostCache,
@@ -164,7 +165,7 @@ impl Committer {
         ops: &[Op],
     ) -> Result<Commit, StoreError> {
         let own_origin = self.own_origin.unwrap_or(OriginId { node: self.node, incarnation: random });
-        let transaction = store.begin_durable()?;
+        let transaction = begin_durable(&store.db)?;
         let outcome = self.apply_all(&transaction, own_origin, now_ms, ops)?;
         let BatchOutcome {
             results,

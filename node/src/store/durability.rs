@@ -8,7 +8,7 @@ use redb::{Durability, WriteTransaction};
 use starling_protocol::Event;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, begin_durable,
     journal::{Journal, JournalError, Tail},
     tables,
 };
@@ -28,13 +28,6 @@ const REPLAY_BATCH: usize = if cfg!(test) { 3 } else { 5_000 };
 impl Store {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Begins a write transaction whose commit would be durable by itself, with quick repair after a crash.
-    pub(super) fn begin_durable(&self) -> Result<WriteTransaction, StoreError> {
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_quick_repair(true);
-        Ok(transaction)
     }
 
     /// Commits a transaction that adds these events to the log. Once this returns they are durable, and only then can they
@@ -61,14 +54,14 @@ impl Store {
 
     /// Writes all pages that commits have changed since the last checkpoint, and begins the journal anew.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        let transaction = self.begin_durable()?;
+        let transaction = begin_durable(&self.db)?;
         let mut journal = self.journal();
         if journal.is_empty() { Ok(transaction.abort()?) } else { end_epoch(transaction, &mut journal, None) }
     }
 
     /// Overwrites what the journal still holds of erased events.
     pub(super) fn wipe_journal(&self) -> Result<(), StoreError> {
-        let transaction = self.begin_durable()?;
+        let transaction = begin_durable(&self.db)?;
         let mut journal = self.journal();
         end_epoch(transaction, &mut journal, None)?;
         Ok(journal.wipe()?)

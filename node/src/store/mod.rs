@@ -141,13 +141,19 @@ from_redb!(
     redb::CursorError
 );
 
-/// Runs a write transaction, with quick repair after a crash.
+/// Begins a write transaction whose commit is durable by itself, with quick repair after a crash.
+fn begin_durable(db: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = db.begin_write()?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// Runs a transaction of [`begin_durable`].
 fn write_transaction<T>(
     db: &Database,
     change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let mut transaction = db.begin_write()?;
-    transaction.set_quick_repair(true);
+    let transaction = begin_durable(db)?;
     let changed = change(&transaction)?;
     transaction.commit()?;
     Ok(changed)

@@ -230,11 +230,11 @@ impl Writer {
         let mut checkpoint = CheckpointTimer::default();
         let mut ending = false;
         while !ending {
-            let Some(next) = checkpoint.wait_for(self.queue.recv()).await else {
+            if checkpoint.is_due() || self.committer.store().needs_checkpoint() {
                 self.checkpoint();
                 checkpoint.note_checkpoint();
-                continue;
-            };
+            }
+            let Some(next) = checkpoint.wait_for(self.queue.recv()).await else { continue };
             let Some(first) = next else { break };
             let batch;
             (batch, ending) = self.take_batch(first);
@@ -244,10 +244,6 @@ impl Writer {
                 checkpoint.note_commit();
             }
             self.pass_on(commit, responders, &mut listener).await;
-            if checkpoint.is_due() || self.committer.store().needs_checkpoint() {
-                self.checkpoint();
-                checkpoint.note_checkpoint();
-            }
         }
         self.checkpoint();
     }

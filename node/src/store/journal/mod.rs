@@ -77,7 +77,7 @@ pub struct Journal {
     index: u64,
     /// Its place in the file.
     position: u64,
-    /// The bytes of the file that were ever written with records since it was last wiped.
+    /// The bytes of the file that may hold records, also of earlier epochs.
     used: u64,
     /// The length of the file.
     length: u64,

@@ -75,8 +75,9 @@ fn checksum(key: Key, fields: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-/// Reads the record at the beginning of some bytes; `None` if none begins there, or it is not whole.
-pub fn decode(bytes: &Bytes, key: Key) -> Option<Record> {
+/// Reads the record that begins at a place in a file; `None` if none begins there, or it is not whole.
+pub fn decode(file: &Bytes, at: usize, key: Key) -> Option<Record> {
+    let bytes = file.get(at..)?;
     let mut fields = bytes.get(..HEADER_BYTES)?;
     if fields.get(..MAGIC.len())? != MAGIC {
         return None;
@@ -88,7 +89,7 @@ pub fn decode(bytes: &Bytes, key: Key) -> Option<Record> {
     if checksum(key, bytes.get(..FIELDS_BYTES)?, payload) != fields {
         return None;
     }
-    let (mut payload, mut events) = (bytes.slice(HEADER_BYTES..end), Vec::new());
+    let (mut payload, mut events) = (file.slice(at + HEADER_BYTES..at + end), Vec::new());
     while payload.has_remaining() {
         let length = usize::try_from(payload.try_get_u32_le().ok()?).ok()?;
         if length > payload.len() {

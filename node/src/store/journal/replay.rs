@@ -5,7 +5,7 @@ use redb::StorageBackend;
 
 use super::{
     ALIGN, BYTES_MAX, Journal, JournalError, Start,
-    record::{self, Key, Record},
+    record::{self, Key},
 };
 
 /// The events that the store may lack.
@@ -28,18 +28,18 @@ impl Journal {
         let read = usize::try_from(length.min(BYTES_MAX)).unwrap_or_default();
         let mut bytes = vec![0; read];
         file.read(0, &mut bytes)?;
-        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
         let (bytes, mut at, mut commits) = (Bytes::from(bytes), 0, Vec::new());
         // Nothing was ever written without a key.
         let checksum_key = key.unwrap_or_default();
-        while let Some(record) = record_at(&bytes, at, checksum_key)
+        while let Some(record) = record::decode(&bytes, at, checksum_key)
             && (record.header.epoch, record.header.index) == (epoch, commits.len() as u64)
         {
             at += record.bytes;
             commits.push(record.events);
         }
         let (index, position) = (commits.len() as u64, at as u64);
-        let mut journal = Self { file, key, epoch, index, position, used, length, record: Vec::new() };
+        let mut journal =
+            Self { file, key, epoch, index, position, used: length, length, record: Vec::new() };
         match what_follows(&bytes, at, (epoch, index), checksum_key) {
             Follows::Nothing => {}
             Follows::LaterRecord => return Err(JournalError::Damaged(index)),
@@ -57,10 +57,6 @@ impl Journal {
     }
 }
 
-fn record_at(bytes: &Bytes, at: usize, key: Key) -> Option<Record> {
-    (at <= bytes.len()).then(|| record::decode(&bytes.slice(at..), key)).flatten()
-}
-
 /// The records behind the last that continues the epoch.
 enum Follows {
     /// Remains of earlier epochs at most. The last record may have been cut short by a crash, and was never acked then.
@@ -73,12 +69,10 @@ enum Follows {
 
 fn what_follows(bytes: &Bytes, end: usize, (epoch, next): (u64, u64), key: Key) -> Follows {
     let mut follows = Follows::Nothing;
-    for at in (0..bytes.len()).step_by(ALIGN) {
-        match record_at(bytes, at, key).map(|record| record.header) {
+    for at in (end..bytes.len()).step_by(ALIGN) {
+        match record::decode(bytes, at, key).map(|record| record.header) {
             Some(header) if header.epoch > epoch => return Follows::LaterEpoch,
-            Some(header) if header.epoch == epoch && header.index > next && at >= end => {
-                follows = Follows::LaterRecord;
-            }
+            Some(header) if header.epoch == epoch && header.index > next => follows = Follows::LaterRecord,
             _ => {}
         }
     }

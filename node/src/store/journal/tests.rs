@@ -50,6 +50,17 @@ fn events(number: u8) -> Vec<Bytes> {
     vec![Bytes::from(vec![number; 100]), Bytes::from(vec![number; usize::from(number)])]
 }
 
+/// A file with two records, and one of the epoch that followed.
+fn two_epochs() -> Memory {
+    let file = Memory::default();
+    let (mut journal, _) = file.open(0).unwrap();
+    journal.append(&events(1)).unwrap();
+    journal.append(&events(2)).unwrap();
+    journal.begin_epoch();
+    journal.append(&events(3)).unwrap();
+    file
+}
+
 /// Promise 1: what was synced is read back, in order, commit by commit.
 #[test]
 fn records_are_read_back_in_order() {
@@ -128,12 +139,7 @@ fn an_epoch_begins_empty() {
 /// An earlier copy of the store in the place of a later one starts, as after any rollback: peers bring what it lacks.
 #[test]
 fn the_journal_of_a_later_state_is_emptied() {
-    let file = Memory::default();
-    let (mut journal, _) = file.open(0).unwrap();
-    journal.append(&events(1)).unwrap();
-    journal.append(&events(2)).unwrap();
-    journal.begin_epoch();
-    journal.append(&events(3)).unwrap();
+    let file = two_epochs();
     let (mut rolled_back, tail) = file.open(0).unwrap();
     assert!(tail.is_empty());
     rolled_back.append(&events(4)).unwrap();
@@ -158,12 +164,7 @@ fn a_full_journal_takes_no_more() {
 /// Erased text is gone from the journal, too.
 #[test]
 fn a_wiped_journal_holds_nothing() {
-    let file = Memory::default();
-    let (mut journal, _) = file.open(0).unwrap();
-    journal.append(&events(1)).unwrap();
-    journal.append(&events(2)).unwrap();
-    journal.begin_epoch();
-    journal.append(&events(3)).unwrap();
+    let file = two_epochs();
     let (mut journal, _) = file.open(1).unwrap();
     journal.begin_epoch();
     journal.wipe().unwrap();

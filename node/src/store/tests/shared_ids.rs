@@ -199,7 +199,7 @@ fn a_ban_counts_for_the_posts_after_it_in_the_same_batch() {
     let results = committer.commit(2_000, 1, &ops).unwrap().results;
     let posted: Vec<_> = [1, 3, 5].map(|at| matches!(results[at], OpResult::Done(_))).into();
     assert_eq!(posted, [true, false, true], "{results:?}");
-    // What was found in one batch counts in the next, until something changes it.
+    // A later batch uses the answers of an earlier one, until something changes them.
     for (number, (now, may_post)) in
         (10..).zip([(Membership::Banned, false), (Membership::Member(Role::Member), true)])
     {

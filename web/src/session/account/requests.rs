@@ -97,7 +97,7 @@ impl AccountSession<'_> {
                 return refuse(deps, connection, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
-                // What the groups have written is noted as seen, too: a message that the client has must not stay unread.
+                // Frames that the groups have written count as seen, too: a message that the client has must not stay unread.
                 self.empty_lanes(connection).await?;
                 let seen = VersionVector::clone(&self.core.delivery.sent().vector);
                 let read = deps.messages.mark_read(user, room, message, Some(seen));
