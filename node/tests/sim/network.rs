@@ -58,6 +58,11 @@ impl Link {
         self.heard[self.end(node)]
     }
 
+    /// Returns the identity that a node had when the link was made.
+    pub fn node_at(&self, node: usize) -> NodeId {
+        self.ids[self.end(node)]
+    }
+
     /// Returns the index of a node's end.
     fn end(&self, node: usize) -> usize {
         usize::from(self.nodes[1] == node)
@@ -215,20 +220,24 @@ impl World {
         }
     }
 
-    /// Ends the link to a node that was forgotten. The other end learns why, if anything reaches it.
-    pub fn end_link_to(&mut self, node: usize, id: NodeId) {
-        let is_it = |link: &&Link| link.nodes.contains(&node) && link.ids[1 - link.end(node)] == id;
-        let Some(&link) = self.network.links.values().find(is_it) else { return };
-        let (end, pair) = (link.end(node), pair(link.nodes[0], link.nodes[1]));
-        let (peer, way) = (link.nodes[1 - end], (node, link.nodes[1 - end]));
-        if !link.up[end] || link.starts[end] != self.nodes[node].starts {
-            return;
-        }
-        self.unlink(pair, end);
-        let is_heard = link.up[1 - end] && link.starts[1 - end] == self.nodes[peer].starts;
-        if is_heard && self.is_awake(peer) && !self.network.cut.contains(&way) {
-            self.told_forgotten(peer, link.ids[end]);
-            self.unlink(pair, 1 - end);
+    /// Ends the links to a node that was forgotten: two, if it has moved to another machine and the silence of the earlier one was
+    /// not noticed yet. The other end learns why, if anything reaches it.
+    pub fn end_links_to(&mut self, node: usize, id: NodeId) {
+        let start = self.nodes[node].starts;
+        let is_it = |link: &&Link| {
+            let end = link.end(node);
+            link.nodes.contains(&node) && link.ids[1 - end] == id && link.up[end] && link.starts[end] == start
+        };
+        let links: Vec<_> = self.network.links.values().filter(is_it).copied().collect();
+        for link in links {
+            let (end, pair) = (link.end(node), pair(link.nodes[0], link.nodes[1]));
+            let (peer, way) = (link.nodes[1 - end], (node, link.nodes[1 - end]));
+            self.unlink(pair, end);
+            let is_heard = link.up[1 - end] && link.starts[1 - end] == self.nodes[peer].starts;
+            if is_heard && self.is_awake(peer) && !self.network.cut.contains(&way) {
+                self.told_forgotten(peer, link.ids[end]);
+                self.unlink(pair, 1 - end);
+            }
         }
     }
 

@@ -246,8 +246,8 @@ impl LeavePermit {
         let vector = service.vector().await?;
         loop {
             let mut others = service.others(links, &vector).await;
-            // A peer that refuses links for that reason holds the event, and with it all that this node wrote; what others wrote
-            // was handed over before.
+            // A peer that refuses links for that reason holds an end of this membership: this one, or one that an operator wrote
+            // elsewhere. All else was handed over before.
             others.holders.extend(links.forgotten_by());
             if others.holders() >= service.copies {
                 return Ok(Left { holders: others.holders() });

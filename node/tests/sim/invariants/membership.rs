@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use starling_protocol::{NodeId, VersionVector};
+use starling_protocol::{NodeId, Seq, VersionVector};
 
 use crate::{world::World, writer::DURABILITY};
 
@@ -11,30 +11,44 @@ use crate::{world::World, writer::DURABILITY};
 pub fn handed_over(world: &World, node: usize, held: &VersionVector) -> Result<(), String> {
     let run = world.nodes[node].run.as_ref().expect("it runs");
     let leaving = &run.membership.leaving_peers;
-    let holders = holders(world, node, held, leaving);
+    let holders = holders(world, node, leaving, |had| had.covers(held));
     if holders < DURABILITY.copies {
         return Err(format!("node {node} ends its membership while {holders} nodes that stay hold its log"));
     }
     Ok(())
 }
 
-/// Checks that a node may go now with its disk: enough others hold the end of its membership, too, and with it all that it wrote.
-/// They need not be those that took over what others had written.
+/// Checks that a node may go now with its disk: enough others hold an end of its membership, too, and all that it wrote before. They
+/// need not be those that took over what others had written, and the end need not be the one that the node wrote itself: an
+/// operator may have ended it elsewhere at the same time.
 pub fn left(world: &World, node: usize) -> Result<(), String> {
     let machine = &world.nodes[node];
-    let own = machine.run.as_ref().and_then(|run| run.own).expect("it has written that it leaves");
-    let written = VersionVector::from_iter([(own, machine.durable.get(own))]);
-    let holders = holders(world, node, &written, &BTreeSet::new());
+    let ends: Vec<_> = world.ends_of(machine.id).collect();
+    let own = machine.run.as_ref().and_then(|run| run.own);
+    let written = own.map(|own| {
+        let end = ends.iter().find(|end| end.0 == own);
+        (own, end.map_or(machine.durable.get(own), |&(_, seq)| Seq(seq.0 - 1)))
+    });
+    let written = VersionVector::from_iter(written);
+    let knows = |had: &VersionVector| ends.iter().any(|&(origin, seq)| had.contains(origin, seq));
+    let holders = holders(world, node, &BTreeSet::new(), |had| knows(had) && had.covers(&written));
     if holders < DURABILITY.copies {
-        return Err(format!("node {node} leaves the cluster while {holders} others hold all that it wrote"));
+        return Err(format!(
+            "node {node} leaves the cluster while {holders} others hold all that it wrote and the end of its membership"
+        ));
     }
     Ok(())
 }
 
-/// The number of other machines with a member, `except` some, that hold what a node holds, as far as it can know. A member may
+/// The number of other machines with a member, `except` some, that hold enough, as far as the node can know. A member may
 /// have been forgotten without its knowledge and be on its way back under a new id: that ends a membership, never data, so
 /// its disk holds what it held. But it is one disk, under however many ids.
-fn holders(world: &World, node: usize, held: &VersionVector, except: &BTreeSet<NodeId>) -> usize {
+fn holders(
+    world: &World,
+    node: usize,
+    except: &BTreeSet<NodeId>,
+    is_enough: impl Fn(&VersionVector) -> bool,
+) -> usize {
     let listed = world.nodes[node].run.as_ref().expect("it runs").membership.listed();
     let machines: BTreeSet<_> =
         listed.difference(except).filter_map(|&member| world.node_with(member)).collect();
@@ -43,7 +57,7 @@ fn holders(world: &World, node: usize, held: &VersionVector, except: &BTreeSet<N
         let mut had = VersionVector::clone(&machine.durable);
         // Nobody learns of a lost disk, or of a lost machine, before the link to it has ended.
         had.merge(&machine.formerly);
-        other != node && had.covers(held)
+        other != node && is_enough(&had)
     };
     machines.iter().filter(holds).count()
 }

@@ -29,7 +29,9 @@ pub fn searched(world: &World, node: usize, search: &Search) -> Result<(), Strin
         return Ok(());
     }
     for (peer, link, had) in &search.had {
-        let is_linked = world.network.links.get(&pair(node, *peer)).is_some_and(|now| now.id == *link);
+        let now = world.network.links.get(&pair(node, *peer)).filter(|now| now.id == *link);
+        // A node that was moved to another machine is linked there, which ends the link to the machine before.
+        let is_linked = now.is_some_and(|now| now.node_at(*peer) == world.nodes[*peer].id);
         if is_linked
             && world.network.linked_start(node, *peer).is_some()
             && !world.nodes[node].durable.covers(had)

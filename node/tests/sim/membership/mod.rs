@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::{
     cluster::Members,
@@ -18,7 +19,8 @@ use starling_node::{
     store::{Change, Decide, Op, Tables},
 };
 use starling_protocol::{
-    NodeId,
+    Event as LogEvent, EventBody, NodeId, OriginId, Seq,
+    event::NodeForgotten,
     frame::{peer::Member, wire::WireVersion},
     replica::LinkId,
 };
@@ -152,6 +154,15 @@ impl World {
         self.members().into_iter().map(|node| self.nodes[node].id).collect()
     }
 
+    /// The events that end the membership of a node.
+    pub fn ends_of(&self, node: NodeId) -> impl Iterator<Item = (OriginId, Seq)> {
+        let ends = move |encoded: &Bytes| {
+            let event = LogEvent::decode(encoded.clone()).expect("it was written");
+            matches!(event.body, EventBody::NodeForgotten(NodeForgotten { node: ended }) if ended == node)
+        };
+        self.written.iter().filter(move |(_, encoded)| ends(encoded)).map(|(&at, _)| at)
+    }
+
     /// Once all is mended, an operator forgets the dead.
     pub fn forget_the_dead(&mut self) {
         let live = self.live_ids();
@@ -245,7 +256,7 @@ impl World {
             membership.leaving_peers.remove(&id);
             membership.forgotten |= is_own;
             if !is_own {
-                self.end_link_to(node, id);
+                self.end_links_to(node, id);
             }
         }
     }

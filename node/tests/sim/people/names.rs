@@ -15,7 +15,7 @@ use starling_protocol::{
 use super::{Promise, Wish};
 use crate::{
     mutants::Mutant,
-    node::Space,
+    node::{Run, Space},
     world::World,
     writer::{Owed, Request},
 };
@@ -104,12 +104,14 @@ impl World {
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
             // Each sees the other in sync.
             let run = machine.run.as_ref();
+            // A member that is about to be forgotten starts anew, and its claims end with its process.
+            let forgets = |run: &Run| run.inbox.iter().any(|request| matches!(request, Request::Forget(_)));
             let counted = run.map(|run| run.replica().claim_peers(Millis(self.now))).unwrap_or_default();
             let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
             let is_linked = members.iter().all(|peer| {
                 *peer == node || in_sync.contains(peer) && counted.contains(&self.nodes[*peer].id)
             });
-            machine.serves(self.now) && is_free && has_space && is_linked
+            machine.serves(self.now) && is_free && has_space && is_linked && !run.is_some_and(forgets)
         };
         self.network.is_calm() && members.iter().all(is_well)
     }
