@@ -85,3 +85,30 @@ fn a_leaver_whose_peers_are_lost_leaves_under_a_new_id() {
     wait_until(&mut world, "it leaves again", |world| world.begin_leave(LEAVER));
     wait_until(&mut world, "it goes", |world| world.nodes[LEAVER].gone);
 }
+
+/// Membership (design, section 3): a node that has written the end of its membership goes only once enough others hold an end of
+/// it, which may be one that an operator wrote elsewhere.
+#[test]
+fn a_leaver_that_is_cut_off_waits_until_its_end_is_known() {
+    for seed in 3..13 {
+        let mut world = with_leaver(seed);
+        let id = world.nodes[LEAVER].id;
+        for other in [RENEWED, OTHER] {
+            world.network.cut_both_ways((other, LEAVER));
+        }
+        wait_until(&mut world, "its end is durable", |world| stage(world) == Some(Stage::Forgotten));
+        world.request(OTHER, Request::Forget(op(id)));
+        let others_know = |world: &World| {
+            let membership = |node: usize| &world.nodes[node].run.as_ref().expect("it runs").membership;
+            [RENEWED, OTHER].into_iter().all(|node| membership(node).members.is_forgotten(id))
+        };
+        wait_until(&mut world, "the others know that an operator has ended it", |world| others_know(world));
+        let until = world.now + 1_000;
+        wait_until(&mut world, "a second is over", |world| world.now >= until);
+        assert!(!world.nodes[LEAVER].gone, "nobody can have told it");
+        for other in [RENEWED, OTHER] {
+            world.network.mend((other, LEAVER));
+        }
+        wait_until(&mut world, "it goes", |world| world.nodes[LEAVER].gone);
+    }
+}
