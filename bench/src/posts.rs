@@ -15,10 +15,11 @@ use crate::BenchError;
 use crate::comparison::{self, Column, Comparison, decimal, decimals, whole};
 use crate::latency::Quantiles;
 use crate::machine::measure_fdatasync;
-use crate::measure::{self, Driver, IdOrder, Layout, Mark, Marked, Sample, Tally};
+use crate::measure::{self, Driver, IdOrder, Layout, Mark, Marked, Sample, Sending, Tally};
 use crate::number::{float, grouped, nanos, ratio, round3};
-use crate::options::{body_bytes, many};
+use crate::options::{body_bytes, many, positive};
 use crate::rounds::{self, Lengths, Rounds};
+use crate::schedule::Schedule;
 use crate::server::Server;
 
 /// Longest time in which the messages before a measurement must be acked.
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Messages of each socket that wait for their ack
     #[arg(long, default_value = "32", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     outstanding: u32,
+    /// Messages a second of all sockets together, on a fixed schedule, instead of one for each ack
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    rate: Option<f64>,
     /// Messages in the store before measuring
     #[arg(long, default_value = "0", value_name = "N")]
     before: u64,
@@ -49,6 +53,13 @@ pub(crate) struct Options {
     /// Characters per body; 22 at least
     #[arg(long, default_value = "128", value_name = "BYTES", value_parser = body_bytes)]
     size: usize,
+}
+
+impl Options {
+    /// How much is posted, in words.
+    fn load(&self) -> String {
+        self.rate.map_or_else(|| format!("{} outstanding", self.outstanding), |rate| format!("{rate} msg/s"))
+    }
 }
 
 /// The figures of one measurement.
@@ -88,9 +99,9 @@ pub(crate) fn run(options: &Options) -> Result<bool, BenchError> {
         let measured =
             rounds.alternate(|starter| starter.with(|server| measure_posts(options, server, order)));
         let title = format!(
-            "{} sockets, a room each, {} outstanding, {} B, {} ids, {} messages before",
+            "{} sockets, a room each, {}, {} B, {} ids, {} messages before",
             options.sockets,
-            options.outstanding,
+            options.load(),
             options.size,
             if order == IdOrder::Time { "time-ordered" } else { "random" },
             grouped(options.before),
@@ -125,10 +136,20 @@ fn measure_posts(options: &Options, server: &Server, order: IdOrder) -> Result<P
     let window = begin_ns + nanos(times.warmup)..begin_ns + nanos(times.warmup + times.duration);
     driver.tally = Tally::new();
     driver.tally.window = window.clone();
-    driver.open_window(&senders, options.outstanding)?;
-    driver.keep_window(&senders, window.start, u64::MAX)?;
+    let mut sending = options.rate.map(|rate| {
+        let schedule = Schedule::new(rate, senders.len(), begin_ns, times.warmup + times.duration, 1);
+        Sending { schedule, senders: senders.clone() }
+    });
+    if sending.is_none() {
+        driver.open_window(&senders, options.outstanding)?;
+    }
+    let mut post_until = |driver: &mut Driver, until_ns| match &mut sending {
+        Some(sending) => driver.run(sending, until_ns),
+        None => driver.keep_window(&senders, until_ns, u64::MAX),
+    };
+    post_until(&mut driver, window.start)?;
     let (before, written) = (Sample::take(&driver, server.process)?, server.process.written_bytes()?);
-    driver.keep_window(&senders, window.end, u64::MAX)?;
+    post_until(&mut driver, window.end)?;
     let used = before.until_now(&driver, server.process)?;
     let written = server.process.written_bytes()? - written;
     let sent = driver.tally.sent;
@@ -138,6 +159,7 @@ fn measure_posts(options: &Options, server: &Server, order: IdOrder) -> Result<P
     let stored_after = server.data.as_deref().map(stored_bytes).transpose()?;
     let messages = float(options.before + tally.acked);
     let mut marks = measure::judge_usage(used.own_cores, used.others_cores);
+    marks.extend(measure::judge_lateness(tally.lateness.quantile_ms(0.99), tally.ack.quantile_ms(0.99)));
     if !all_acked || tally.refused > 0 || tally.lost_connections > 0 {
         let trouble = tally.trouble.as_deref().unwrap_or("no answer");
         marks.push(Mark::Lost(format!("{} of {} acked; {trouble:.80}", tally.acked, tally.sent)));

@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::BoxFuture;
@@ -38,6 +38,10 @@ pub trait Environment: Debug + Send + Sync + 'static {
 
     /// Runs, on its own thread, a task that mostly blocks.
     fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> JoinHandle<()>;
+
+    /// Blocks the calling thread for a moment, more exactly than a timer could wait. Does nothing in simulations, which have no
+    /// threads.
+    fn block_for(&self, _time: Duration) {}
 
     /// Lowers the priority of the calling thread for good. Does nothing in simulations, which have no threads.
     fn lower_priority(&self) {}
@@ -118,6 +122,10 @@ impl Environment for ThisMachine {
         tokio::spawn(async move {
             let _ = ended.await;
         })
+    }
+
+    fn block_for(&self, time: Duration) {
+        thread::sleep(time);
     }
 
     fn lower_priority(&self) {

@@ -71,12 +71,29 @@ struct Ring {
     bytes: usize,
     /// One more than the number of the newest ephemeral frame, whether the ring still holds it or not.
     ephemeral_end: u64,
+    /// The number of the first frame that is newer than the last call of [`Lanes::drop_old_frames`].
+    old_end: u64,
 }
 
 impl Ring {
     /// The number of the next frame.
     fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
+    }
+
+    /// Drops the oldest frame.
+    fn drop_first(&mut self) -> bool {
+        let Some(frame) = self.frames.pop_front() else { return false };
+        self.bytes -= frame.wire.len();
+        self.first += 1;
+        true
+    }
+
+    /// Drops the frames that it held at the last call already, with the memory for them.
+    fn drop_old(&mut self) {
+        while self.first < self.old_end && self.drop_first() {}
+        self.old_end = self.end();
+        self.frames.shrink_to(2 * self.frames.len());
     }
 }
 
@@ -132,9 +149,9 @@ impl Lane {
             let frames_max = FRAMES_MAX.max(ring.frames.len() - frames_before);
             let bytes_max = BYTES_MAX.max(ring.bytes - bytes_before);
             while ring.frames.len() > frames_max || ring.bytes > bytes_max {
-                let Some(frame) = ring.frames.pop_front() else { break };
-                ring.bytes -= frame.wire.len();
-                ring.first += 1;
+                if !ring.drop_first() {
+                    break;
+                }
             }
             self.end.store(ring.end(), Ordering::Release);
             ring.end()
@@ -183,6 +200,16 @@ impl Lanes {
     /// Returns the lane of a room or a user, if any session here follows it.
     pub fn get(&self, key: impl Into<LaneKey>) -> Option<Arc<Lane>> {
         self.lanes().get(&key.into()).map(|entry| Arc::clone(&entry.lane))
+    }
+
+    /// Drops the frames that their lanes held at the last call already. Without it each room in which somebody has posted would
+    /// keep a full ring for as long as anybody is there. A session that still lacks such a frame reads it from the store.
+    pub fn drop_old_frames(&self) {
+        // No lane is locked while all are: a push to one of them must not make others wait.
+        let lanes: Vec<_> = self.lanes().values().map(|entry| Arc::clone(&entry.lane)).collect();
+        for lane in lanes {
+            write(&lane.ring).drop_old();
+        }
     }
 
     /// Makes a commit visible. The order matters: a session that sees the commit point finds the frames in their lanes,

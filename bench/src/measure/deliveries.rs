@@ -108,16 +108,19 @@ pub(crate) fn measure(
 fn judge(measured: &Deliveries, tally: &Tally, expected: u64) -> Vec<Mark> {
     let mut marks = Vec::new();
     marks.extend(usage::judge(measured.own_cores, measured.others_cores));
-    let (late, limit) = (measured.lateness_p99_ms, LATENESS_SHARE_MAX * measured.p99_ms);
-    if late > LATENESS_MS_MAX && late > limit {
-        marks.push(Mark::Invalid(format!("generator {late:.1} ms late")));
-    }
+    marks.extend(judge_lateness(measured.lateness_p99_ms, measured.p99_ms));
     if tally.delivered != expected || tally.refused > 0 || tally.lost_connections > 0 {
         let (delivered, expected) = (grouped(tally.delivered), grouped(expected));
         let trouble = tally.trouble.as_deref().map(|trouble| format!("; {trouble:.80}")).unwrap_or_default();
         marks.push(Mark::Lost(format!("{delivered} of {expected} delivered{trouble}")));
     }
     marks
+}
+
+/// A reason not to believe a latency, if the generator fell behind its schedule. Both are 99th percentiles, in ms.
+pub(crate) fn judge_lateness(late: f64, latency: f64) -> Option<Mark> {
+    let is_late = late > LATENESS_MS_MAX && late > LATENESS_SHARE_MAX * latency;
+    is_late.then(|| Mark::Invalid(format!("generator {late:.1} ms late")))
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ mod stamp;
 mod tally;
 mod usage;
 
-pub(crate) use deliveries::{Deliveries, Times, measure};
-pub(crate) use driver::Driver;
+pub(crate) use deliveries::{Deliveries, Times, judge_lateness, measure};
+pub(crate) use driver::{Driver, Sending};
 pub(crate) use joining::{Layout, connect, join, prepare};
 pub(crate) use saturation::{Saturation, saturate};
 pub(crate) use spread::{Mark, Marked, Spread, marks_text};

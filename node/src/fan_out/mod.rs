@@ -2,6 +2,7 @@
 //! on this node. A change that no session here follows costs one look-up of its lane.
 
 mod listener;
+mod old_frames;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,7 @@ use starling_web::{
     live_frame::LiveFrame,
 };
 
-pub use self::listener::FanOut;
+pub use self::{listener::FanOut, old_frames::OldFrames};
 use crate::{
     permissions,
     services::render,

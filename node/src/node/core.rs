@@ -32,7 +32,7 @@ use crate::{
     data_dir::Identity,
     disk_space::DiskSpace,
     environment::Environment,
-    fan_out::FanOut,
+    fan_out::{FanOut, OldFrames},
     metrics::Metrics,
     services::{
         AccountsService, AdministrationService, MembershipService, Scrubbing, ServiceContext,
@@ -141,6 +141,7 @@ impl Core {
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
+        background.push(supervisor.start(OldFrames(Arc::clone(&lanes))));
 
         let services = Services::start(ServicesStart {
             config,

@@ -2,28 +2,27 @@
 //! around `store::Committer`. A failed commit ends the process: after a failed fsync, the state of the disk is unknown.
 
 mod checkpoint_timer;
+mod gathering;
 mod listener;
 mod order;
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
-    texts,
+    ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, event::SenderKey,
+    limits::EVENTS_CHUNK_BYTES_MAX, texts,
 };
 use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::Instant,
 };
 
-use self::checkpoint_timer::CheckpointTimer;
+use self::{checkpoint_timer::CheckpointTimer, gathering::Gathering};
 pub use self::{
     listener::{CommitListener, CopiesWait, OnCopies, PendingAck},
     order::{STALL, ack_wait, replication_inputs},
@@ -227,7 +226,7 @@ impl Writer {
 
     async fn run(mut self, environment: Arc<dyn Environment>, mut listener: impl CommitListener) {
         let _ends_process = EndsProcess("writer");
-        let mut checkpoint = CheckpointTimer::default();
+        let (mut checkpoint, mut gathering) = (CheckpointTimer::default(), Gathering::default());
         let mut ending = false;
         while !ending {
             if checkpoint.is_due() || self.committer.store().needs_checkpoint() {
@@ -236,9 +235,14 @@ impl Writer {
             }
             let Some(next) = checkpoint.wait_for(self.queue.recv()).await else { continue };
             let Some(first) = next else { break };
+            if let Request::Post { post, .. } = &first {
+                let author = post.message.sender.key();
+                environment.block_for(gathering.pause(Instant::now(), author, self.queue.len()));
+            }
             let batch;
             (batch, ending) = self.take_batch(first);
             let (ops, responders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            gathering.note_commit(Instant::now(), ops.iter().filter_map(author));
             let commit = self.commit(&*environment, &ops);
             if commit.has_events() {
                 checkpoint.note_commit();
@@ -364,6 +368,11 @@ fn split(request: Request) -> Option<(Op, Responder)> {
         Request::Apply(events) => (Op::Received(events), Responder::None),
         Request::End => return None,
     })
+}
+
+/// The author of a post.
+fn author(op: &Op) -> Option<SenderKey> {
+    if let Op::Post { posted, .. } = op { Some(posted.sender.key()) } else { None }
 }
 
 fn size(request: &Request) -> usize {

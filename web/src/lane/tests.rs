@@ -48,6 +48,27 @@ fn the_ring_is_bounded_and_a_session_beyond_it_lags() {
     assert_eq!(taken(&mut session, 1), Err(Lagged));
 }
 
+/// Nothing grows without a bound: a room in which nobody posts any more keeps no frames, however many it had.
+#[test]
+fn old_frames_go_and_newer_ones_stay() {
+    let lanes = lanes();
+    let (mut slow, mut quick) = (lanes.subscribe(ROOM), lanes.subscribe(ROOM));
+    let lane = lanes.get(ROOM).unwrap();
+    lane.push((0..100).map(frame));
+    assert_eq!(taken(&mut quick, 100).unwrap().len(), 100);
+    lanes.drop_old_frames();
+    assert_eq!(taken(&mut slow, 1), Ok(vec![0]), "they have just come");
+    lane.push([frame(100)]);
+    lanes.drop_old_frames();
+    assert_eq!(taken(&mut slow, 1), Err(Lagged));
+    assert_eq!(taken(&mut quick, 2), Ok(vec![100]));
+    assert_eq!(read(&lane.ring).bytes, frame(100).wire.len());
+    lanes.drop_old_frames();
+    assert_eq!((read(&lane.ring).bytes, read(&lane.ring).frames.capacity()), (0, 0));
+    lane.push([frame(101)]);
+    assert_eq!(taken(&mut quick, 2), Ok(vec![101]));
+}
+
 /// Promise 3: a session that subscribes between the push of a commit's frames and its publication does not miss them. It would
 /// find them neither in the lane nor in a replay up to the last published commit.
 #[tokio::test]
