@@ -140,8 +140,7 @@ impl Core {
             FanOut::new(&lanes, &store, &presence, &driver, cluster.as_ref().map(ClusterHandle::links));
         let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
-        background.extend(start_presence(&supervisor, &presence));
-        background.push(supervisor.start(OldFrames(Arc::clone(&lanes))));
+        background.extend(start_for_sessions(&supervisor, &presence, &lanes));
 
         let services = Services::start(ServicesStart {
             config,
@@ -288,9 +287,14 @@ fn attach_cluster(
     Ok(mem::take(&mut cluster.tasks))
 }
 
-/// Starts the tasks that keep presence the same on all nodes.
-fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> [Task<()>; 2] {
+/// Starts the tasks that keep presence the same on all nodes, and lanes without old frames.
+fn start_for_sessions(
+    supervisor: &Arc<Supervisor>,
+    presence: &Arc<PresenceMap>,
+    lanes: &Arc<Lanes>,
+) -> [Task<()>; 3] {
     [
+        supervisor.start(OldFrames(Arc::clone(lanes))),
         supervisor.start(PresenceRepair(Arc::clone(presence))),
         supervisor.start(PresenceNotifier(Arc::clone(presence))),
     ]
