@@ -18,9 +18,9 @@ trap stop EXIT
 
 if [ "${1:-}" = posts ]; then
   # One program stands for many people here.
-  for limit in $(sed -n 's/^| `limits\.\([a-z_]*\)`.*/\1/p' README.md); do
+  while read -r limit; do
     export "STARLING_LIMITS_${limit^^}=0"
-  done
+  done < <(sed -n 's/^| .limits\.\([a-z_]*\).*/\1/p' README.md)
 fi
 (umask 077 && "$bin/starling" cluster secret >"$data/secret")
 numbers=$(seq "${STARLING_NODES:-3}")
