@@ -128,6 +128,9 @@ impl Fault {
         Self::SlowLink,
     ];
 
+    /// The kinds that matter when a disk cannot be read.
+    pub const OF_DAMAGE: [Self; 3] = [Self::SectorsRot, Self::Crash, Self::LinkBreaks];
+
     /// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
     /// One of them can always be, or the history would have no end.
     pub fn draw(rng: &mut StdRng) -> Vec<Self> {

@@ -8,7 +8,7 @@ use starling_protocol::{NodeId, VersionVector};
 use crate::{
     invariants,
     mutants::Mutant,
-    node::Node,
+    node::{Backup, Node},
     world::{Event, World},
 };
 
@@ -16,7 +16,11 @@ impl World {
     /// Keeps a copy of the disk.
     pub fn back_up(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
-        machine.backup = Some((machine.disk.image(), machine.durable.clone()));
+        machine.backup = Some(Backup {
+            image: machine.disk.image(),
+            durable: machine.durable.clone(),
+            has_store: machine.has_store,
+        });
     }
 
     /// Whether a disk may be lost now: no other one may until all remaining nodes hold all events.
@@ -27,12 +31,13 @@ impl World {
 
     /// Sets the disk back to an earlier state; false if there is none.
     pub fn roll_back(&mut self, node: usize) -> bool {
-        let Some((image, vector)) = self.nodes[node].backup.take() else { return false };
+        let Some(backup) = self.nodes[node].backup.take() else { return false };
         self.crash(node);
         let machine = &mut self.nodes[node];
-        machine.disk = machine.disk.restored(&image);
+        machine.disk = machine.disk.restored(&backup.image);
+        machine.has_store = backup.has_store;
         machine.formerly.merge(&machine.durable);
-        machine.durable = vector;
+        machine.durable = backup.durable;
         self.disk_went();
         true
     }

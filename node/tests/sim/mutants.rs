@@ -1,6 +1,8 @@
 //! The bugs that can be planted, one at a time, to see that the simulator finds them. Each stands
 //! where the simulator drives the product; the product itself has no hooks.
 
+use crate::faults::Fault;
+
 /// A known bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -133,8 +135,13 @@ impl Mutant {
         Self::ForgottenComesBackEmpty,
     ];
 
-    /// Whether only a leave, and what happens beside it, can show the bug.
-    pub fn is_of_leaving(self) -> bool {
-        matches!(self, Self::LeaversCountEachOther | Self::LeaverReceives)
+    /// The only kinds of fault that can show the bug, where among all kinds these too rarely meet: a node leaves while others are
+    /// lost, or a client resumes on a disk that cannot be read.
+    pub fn fault_kinds(self) -> Option<&'static [Fault]> {
+        match self {
+            Self::LeaversCountEachOther | Self::LeaverReceives => Some(&Fault::OF_LEAVING),
+            Self::FailedReadIsEmpty => Some(&Fault::OF_DAMAGE),
+            _ => None,
+        }
     }
 }

@@ -83,6 +83,16 @@ pub enum Space {
     Nothing,
 }
 
+/// A copy of a disk.
+#[derive(Debug)]
+pub struct Backup {
+    pub image: Image,
+    /// The events that it holds.
+    pub durable: VersionVector,
+    /// Whether a store was created on it.
+    pub has_store: bool,
+}
+
 /// A machine.
 #[derive(Debug)]
 pub struct Node {
@@ -113,7 +123,7 @@ pub struct Node {
     /// The events that its disk held before it was rolled back or lost.
     pub formerly: VersionVector,
     /// The copy to which its disk is rolled back.
-    pub backup: Option<(Image, VersionVector)>,
+    pub backup: Option<Backup>,
     /// For a planted bug: the origin of the last process.
     pub incarnation: Option<u64>,
 }

@@ -108,9 +108,8 @@ impl World {
         };
         let folds = Folds::draw(&mut rng);
         let mut fault_kinds = Fault::draw(&mut rng);
-        if mutant.is_some_and(Mutant::is_of_leaving) {
-            // Among all kinds of fault, a node leaves too rarely at the moment at which others are lost.
-            fault_kinds = Fault::OF_LEAVING.to_vec();
+        if let Some(kinds) = mutant.and_then(Mutant::fault_kinds) {
+            fault_kinds = kinds.to_vec();
         }
         let mut world = Self::with_nodes(rng, count, mutant);
         (world.folds, world.fault_kinds) = (folds, fault_kinds);
