@@ -178,8 +178,8 @@ pub fn is_forgotten(node: impl Display, was_member: bool) -> String {
     format!("{node} {}", if was_member { "is forgotten" } else { "was forgotten already" })
 }
 
-pub const LEAVE_INTERRUPTED: &str = "the node was stopped before it had left: start it, which makes it a member again if it was none any more, and run \
-     'starling leave' again";
+pub const LEAVE_INTERRUPTED: &str = "the node was stopped before it had left: start it, which makes it a member again if \
+     it was none any more, and run 'starling leave' again";
 
 pub const FORGOTTEN: &str =
     "this node was forgotten by its cluster: it joins again under a new id, with all its data";

@@ -148,11 +148,7 @@ impl Lane {
             }
             let frames_max = FRAMES_MAX.max(ring.frames.len() - frames_before);
             let bytes_max = BYTES_MAX.max(ring.bytes - bytes_before);
-            while ring.frames.len() > frames_max || ring.bytes > bytes_max {
-                if !ring.drop_first() {
-                    break;
-                }
-            }
+            while (ring.frames.len() > frames_max || ring.bytes > bytes_max) && ring.drop_first() {}
             self.end.store(ring.end(), Ordering::Release);
             ring.end()
         };
